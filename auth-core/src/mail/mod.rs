@@ -1,0 +1,103 @@
+//! Mail: what is written, how it travels, and the worker that empties the outbox.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::EmailAddress;
+
+/// Why we write to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MailKind {
+    /// The link that verifies the address.
+    VerifyEmail,
+}
+
+impl MailKind {
+    /// The stable name that a store keeps.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+        }
+    }
+
+    /// Reads the name that [`as_str`](Self::as_str) gives.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "verify_email" => Some(Self::VerifyEmail),
+            _ => None,
+        }
+    }
+}
+
+/// A mail, ready to travel.
+///
+/// `Debug` shows neither text, since a text carries a link that must not be logged.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Mail {
+    /// The one recipient.
+    pub to: EmailAddress,
+    /// The subject.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+}
+
+impl Mail {
+    /// Puts a mail together.
+    #[must_use]
+    pub const fn new(to: EmailAddress, subject: String, text: String, html: String) -> Self {
+        Self {
+            to,
+            subject,
+            text,
+            html,
+        }
+    }
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail")
+            .field("to", &self.to)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Carries mails to their recipients.
+#[async_trait]
+pub trait MailTransport: fmt::Debug + Send + Sync + 'static {
+    /// Hands one mail on; when it returns, the mail is no longer ours to lose.
+    ///
+    /// # Errors
+    ///
+    /// - [`MailError::Temporary`] if another try may succeed;
+    /// - [`MailError::Permanent`] if none will.
+    async fn send(&self, mail: &Mail) -> Result<(), MailError>;
+
+    /// Tells whether mail can be handed on.
+    ///
+    /// # Errors
+    ///
+    /// [`MailError`] with what stands in the way.
+    async fn check(&self) -> Result<(), MailError>;
+}
+
+/// Why a mail could not be handed on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailError {
+    /// Another try may succeed: no connection, a full disk, a 4xx answer of the mail server.
+    #[error("the mail could not be sent now")]
+    Temporary(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No try will succeed: the mail server refuses this recipient or this mail (5xx).
+    #[error("the mail cannot be sent")]
+    Permanent(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

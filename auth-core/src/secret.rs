@@ -1,0 +1,33 @@
+//! Strings that must not be seen.
+
+/// Defines a string that is wiped when dropped, has no `Display`, no `Serialize` and no
+/// `PartialEq`, and whose `Debug` shows nothing of it.
+macro_rules! secret_string {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(zeroize::Zeroizing<String>);
+
+        impl $name {
+            /// Takes the secret in.
+            #[must_use]
+            pub fn new(secret: impl Into<String>) -> Self {
+                Self(zeroize::Zeroizing::new(secret.into()))
+            }
+
+            /// Hands the secret out, for the one place that needs it.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+pub(crate) use secret_string;

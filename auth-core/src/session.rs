@@ -1,0 +1,169 @@
+//! Sessions: what a login makes and a logout ends.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::{Timestamp, UserId};
+
+/// Identifies a session: 122 random bits, which nobody can guess.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// Makes a fresh random id (UUID version 4).
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// Wraps an id read from a database or a token.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({})", self.0)
+    }
+}
+
+/// Counts the refresh tokens that a session has had: the first is 0.
+///
+/// Of a session's tokens only the one with the current generation is good; see
+/// [refresh token rotation](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u32);
+
+impl Generation {
+    /// The generation of a new session's token.
+    pub const FIRST: Self = Self(0);
+
+    /// Wraps a number read from a database or a token.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The generation after this one, if the counter has not run out.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            // The databases keep the number in a signed 32-bit column.
+            Some(number) if number <= i32::MAX as u32 => Some(Self(number)),
+            _ => None,
+        }
+    }
+}
+
+/// A session together with what decides whether its owner may use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// The id, the `sid` of the session's access tokens.
+    pub id: SessionId,
+    /// Who logged in.
+    pub owner: SessionOwner,
+    /// The generation of the refresh token issued last.
+    pub generation: Generation,
+    /// When the user logged in.
+    pub created_at: Timestamp,
+    /// When the session ends whatever happens.
+    pub expires_at: Timestamp,
+    /// When the refresh token was last rotated.
+    pub rotated_at: Option<Timestamp>,
+    /// When the session was ended before its time.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// Makes the record of a session that has just begun.
+    #[must_use]
+    pub const fn new(
+        id: SessionId,
+        owner: SessionOwner,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            owner,
+            generation: Generation::FIRST,
+            created_at,
+            expires_at,
+            rotated_at: None,
+            revoked_at: None,
+        }
+    }
+}
+
+/// What a session's use depends on of its user, read together with the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionOwner {
+    /// The user.
+    pub id: UserId,
+    /// Whether the user may log in.
+    pub is_active: bool,
+    /// Whether the user may register others.
+    pub is_superuser: bool,
+    /// Whether the user's address is verified.
+    pub email_verified: bool,
+}
+
+impl SessionOwner {
+    /// Makes an active owner without privileges whose address is not verified.
+    #[must_use]
+    pub const fn new(id: UserId) -> Self {
+        Self {
+            id,
+            is_active: true,
+            is_superuser: false,
+            email_verified: false,
+        }
+    }
+}
+
+/// Why a session was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RevocationReason {
+    /// The user logged out.
+    Logout,
+    /// A refresh token was used again that had been replaced.
+    ReuseDetected,
+    /// An operator ended it.
+    Administrative,
+}
+
+impl RevocationReason {
+    /// The stable name that a store keeps.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::ReuseDetected => "reuse_detected",
+            Self::Administrative => "administrative",
+        }
+    }
+}

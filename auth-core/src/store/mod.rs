@@ -1,0 +1,363 @@
+//! What a database must do.
+//!
+//! Each method is one atomic act, named in the words of the domain, and durable when it returns.
+//! PostgreSQL ([`PostgresStore`]) and SQLite ([`SqliteStore`]) come with the crate; for another
+//! database implement [`Store`] and prove it with the [conformance suite](crate::testing).
+#![cfg_attr(not(feature = "postgres"), doc = "\n[`PostgresStore`]: crate#features")]
+#![cfg_attr(not(feature = "sqlite"), doc = "\n[`SqliteStore`]: crate#features")]
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::mail::MailKind;
+use crate::{
+    EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, User,
+    UserId, Username,
+};
+
+/// Everything the [`Engine`](crate::Engine) needs of a database.
+#[async_trait]
+pub trait Store: UserStore + SessionStore + OutboxStore {
+    /// Tells whether the database answers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if it does not.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// Users.
+#[async_trait]
+pub trait UserStore: fmt::Debug + Send + Sync + 'static {
+    /// Creates the user, and the mail if there is one, both or neither.
+    ///
+    /// Uniqueness of the canonical username and of the e-mail address's key is decided by the
+    /// database, not by a read before the write.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::UsernameTaken`], [`StoreError::EmailTaken`];
+    /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError>;
+
+    /// Creates the user unless a superuser exists already; of two at once, one creates.
+    ///
+    /// Returns whether it created the user.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create_user`](Self::create_user).
+    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError>;
+
+    /// Finds the user with the canonical username, and the password hash.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn find_credentials(
+        &self,
+        username: &Username,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError>;
+
+    /// Finds a user.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// Replaces the password hash if it is still `current`; returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        current: &PasswordHash,
+        replacement: &PasswordHash,
+    ) -> Result<bool, StoreError>;
+
+    /// Begins a new verification of the address, which ends every earlier one.
+    ///
+    /// Returns who has the address and the verification's generation, one more than the last; or
+    /// `None` if no active user with an unverified address has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn begin_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError>;
+
+    /// Marks the address as verified, if it is still the user's and the verification is the last.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn confirm_email(
+        &self,
+        id: UserId,
+        email: &EmailAddress,
+        verification: Generation,
+        now: Timestamp,
+    ) -> Result<EmailConfirmation, StoreError>;
+}
+
+/// Sessions.
+#[async_trait]
+pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
+    /// Begins a session, if the user is active and the password hash is still the one that was
+    /// checked; returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn create_session(
+        &self,
+        session: &NewSession,
+        checked: &PasswordHash,
+    ) -> Result<bool, StoreError>;
+
+    /// Finds a session, with what its use depends on of its user.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Moves a session on by one generation, if it is at `from`, live at `now` and its user active.
+    ///
+    /// Returns the session as it is afterwards, or `None` if it was not moved. Of two calls at
+    /// once with the same `from`, one moves it. A revocation that has been acknowledged is seen.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        from: Generation,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// Ends a session for ever; returns whether it was live.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn revoke_session(
+        &self,
+        id: SessionId,
+        reason: RevocationReason,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends every live session of the user; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn revoke_user_sessions(
+        &self,
+        user: UserId,
+        reason: RevocationReason,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+}
+
+/// The outbox: mails that are owed.
+///
+/// It holds whom to write to and why, never a text or a link, so that a reader of the database
+/// can use nothing in it.
+#[async_trait]
+pub trait OutboxStore: fmt::Debug + Send + Sync + 'static {
+    /// Adds a mail, unless one of the same kind already waits for the same address.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError>;
+
+    /// Takes the mail that has waited longest and is due, and hides it for `lease`.
+    ///
+    /// Two workers never get the same mail while the lease runs; after it the mail is due again,
+    /// so that a crash loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn claim_mail(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedMail>, StoreError>;
+
+    /// Removes a mail that was sent or is owed no longer, unless another worker has it by now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError>;
+
+    /// Puts a mail back until `due`, unless another worker has it by now; `reason` is for the operator.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn postpone_mail(
+        &self,
+        mail: &ClaimedMail,
+        due: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError>;
+
+    /// Gives a mail up, unless another worker has it by now: it is never claimed again, nor does
+    /// it stand in the way of a new one, but stays for the operator with its `reason`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn abandon_mail(
+        &self,
+        mail: &ClaimedMail,
+        now: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError>;
+}
+
+/// A user to be created.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewUser {
+    /// The record.
+    pub user: User,
+    /// The hash of the password.
+    pub password_hash: PasswordHash,
+}
+
+impl NewUser {
+    /// Puts the record and the hash together.
+    #[must_use]
+    pub const fn new(user: User, password_hash: PasswordHash) -> Self {
+        Self {
+            user,
+            password_hash,
+        }
+    }
+}
+
+/// A session to be begun.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewSession {
+    /// The id.
+    pub id: SessionId,
+    /// Who logs in.
+    pub user_id: UserId,
+    /// When.
+    pub created_at: Timestamp,
+    /// When the session ends whatever happens.
+    pub expires_at: Timestamp,
+}
+
+impl NewSession {
+    /// Makes a session with a fresh id.
+    #[must_use]
+    pub fn new(user_id: UserId, created_at: Timestamp, expires_at: Timestamp) -> Self {
+        Self {
+            id: SessionId::generate(),
+            user_id,
+            created_at,
+            expires_at,
+        }
+    }
+}
+
+/// How [`UserStore::confirm_email`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmailConfirmation {
+    /// The address is verified now.
+    Confirmed,
+    /// The address was verified before.
+    AlreadyConfirmed,
+    /// A newer verification, another address or no such user.
+    Superseded,
+}
+
+/// A mail that is owed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewMail {
+    /// The id.
+    pub id: Uuid,
+    /// Why we write.
+    pub kind: MailKind,
+    /// To whom.
+    pub to: EmailAddress,
+    /// From when on it may be sent.
+    pub due: Timestamp,
+}
+
+impl NewMail {
+    /// Makes a mail that is due at once.
+    #[must_use]
+    pub fn new(kind: MailKind, to: EmailAddress, now: Timestamp) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            kind,
+            to,
+            due: now,
+        }
+    }
+}
+
+/// A mail that a worker has taken.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClaimedMail {
+    /// The id.
+    pub id: Uuid,
+    /// Why we write.
+    pub kind: MailKind,
+    /// To whom.
+    pub to: EmailAddress,
+    /// How often it has been claimed, this time included; with the id it names this claim.
+    pub attempt: u32,
+}
+
+impl ClaimedMail {
+    /// Makes the record of a claim.
+    #[must_use]
+    pub const fn new(id: Uuid, kind: MailKind, to: EmailAddress, attempt: u32) -> Self {
+        Self {
+            id,
+            kind,
+            to,
+            attempt,
+        }
+    }
+}
+
+/// Why a store could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another user has the canonical username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Another user has the e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The database cannot be reached, or is too busy, or is stopping: try again later.
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database answered with what must not happen: a bug, or a damaged row.
+    #[error("the database failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,84 @@
+//! Users and their identifiers.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::{EmailAddress, Timestamp, Username};
+
+/// Identifies a user for ever: an id is never given to a second user.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Uuid);
+
+impl UserId {
+    /// Makes a fresh id (UUID version 7, so that rows are appended in the order of their making).
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Wraps an id read from a database or a token.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserId({})", self.0)
+    }
+}
+
+/// A registered user, without the password hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// The id, the `sub` of the user's access tokens.
+    pub id: UserId,
+    /// The name, as it was typed.
+    pub username: Username,
+    /// The address, as it was typed.
+    pub email: EmailAddress,
+    /// When the user proved to read mail at the address.
+    pub email_verified_at: Option<Timestamp>,
+    /// Whether the user may log in.
+    pub is_active: bool,
+    /// Whether the user may register others.
+    pub is_superuser: bool,
+    /// When the user was registered.
+    pub created_at: Timestamp,
+}
+
+impl User {
+    /// Makes the record of a user who is active, not verified and not privileged.
+    #[must_use]
+    pub const fn new(
+        id: UserId,
+        username: Username,
+        email: EmailAddress,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            username,
+            email,
+            email_verified_at: None,
+            is_active: true,
+            is_superuser: false,
+            created_at,
+        }
+    }
+}
