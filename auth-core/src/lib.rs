@@ -21,6 +21,9 @@ pub use password::{Password, PasswordHash};
 pub use principal::{Principal, Role, Superuser};
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};
-pub use token::{AccessToken, RefreshToken};
+pub use token::{
+    AccessToken, AccessTokenVerifier, JwtKeys, RandomnessUnavailable, RefreshToken, SecretKey,
+    SecretKeys, WeakKey,
+};
 pub use user::{User, UserId};
 pub use username::{Username, UsernameError};

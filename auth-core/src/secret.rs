@@ -3,21 +3,21 @@
 /// Defines a string that is wiped when dropped, has no `Display`, no `Serialize` and no
 /// `PartialEq`, and whose `Debug` shows nothing of it.
 macro_rules! secret_string {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident) => {
         $(#[$doc])*
         #[derive(Clone)]
-        pub struct $name(zeroize::Zeroizing<String>);
+        $vis struct $name(zeroize::Zeroizing<String>);
 
         impl $name {
             /// Takes the secret in.
             #[must_use]
-            pub fn new(secret: impl Into<String>) -> Self {
+            $vis fn new(secret: impl Into<String>) -> Self {
                 Self(zeroize::Zeroizing::new(secret.into()))
             }
 
             /// Hands the secret out, for the one place that needs it.
             #[must_use]
-            pub fn expose(&self) -> &str {
+            $vis fn expose(&self) -> &str {
                 &self.0
             }
         }

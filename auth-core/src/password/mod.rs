@@ -8,7 +8,7 @@ use crate::secret::secret_string;
 
 secret_string! {
     /// A password, as it was typed; wiped when dropped, never shown.
-    Password
+    pub Password
 }
 
 /// A stored password hash: a PHC string, or the string of a system whose users were imported.

@@ -1,13 +1,15 @@
 //! Tokens: access tokens (JWT), refresh tokens and verification tokens (opaque, derived).
 
-use crate::secret::secret_string;
+mod access;
+mod claims;
+mod keys;
+mod opaque;
+mod refresh;
+mod verification;
 
-secret_string! {
-    /// An access token: a JWT of the type `at+jwt` (RFC 9068).
-    AccessToken
-}
-
-secret_string! {
-    /// A refresh token: `art_` and base64url.
-    RefreshToken
-}
+pub use access::{AccessToken, AccessTokenVerifier};
+pub(crate) use access::{AccessTokenIssuer, TokenScope};
+pub use keys::{JwtKeys, RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
+pub use refresh::RefreshToken;
+pub(crate) use refresh::RefreshTokens;
+pub(crate) use verification::VerificationTokens;

@@ -1,0 +1,300 @@
+//! Access tokens: signed JWTs of the type `at+jwt` (RFC 9068).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Mac as _;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use serde::Serialize;
+
+use super::claims::{Claims, Header, parse_object};
+use super::keys::{JwtKeys, RandomnessUnavailable, SigningKey, VerifyingKey};
+use crate::secret::secret_string;
+use crate::{AuthError, Clock, Principal, Role, SessionId, Timestamp, UserId};
+
+secret_string! {
+    /// An access token: a JWT of the type `at+jwt` (RFC 9068).
+    pub AccessToken
+}
+
+const TYPE: &str = "at+jwt";
+
+/// Longer tokens are refused before anything of them is decoded.
+const MAX_TOKEN_BYTES: usize = 4096;
+const MAX_PAYLOAD_BYTES: usize = MAX_TOKEN_BYTES / 4 * 3;
+const MAX_KEY_ID_BYTES: usize = 128;
+
+/// For whom tokens are made, and by whom.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenScope {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) client_id: String,
+}
+
+/// Issues access tokens.
+#[derive(Clone)]
+pub(crate) struct AccessTokenIssuer {
+    key: SigningKey,
+    header: String,
+    scope: TokenScope,
+    lifetime: Duration,
+}
+
+#[derive(Serialize)]
+struct IssuedClaims<'a> {
+    iss: &'a str,
+    sub: uuid::Uuid,
+    aud: &'a str,
+    client_id: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: &'a str,
+    sid: uuid::Uuid,
+    roles: &'a [&'a str],
+}
+
+impl AccessTokenIssuer {
+    pub(crate) fn new(keys: &JwtKeys, scope: TokenScope, lifetime: Duration) -> Self {
+        Self {
+            header: issued_header(keys),
+            key: keys.signing().clone(),
+            scope,
+            lifetime,
+        }
+    }
+
+    pub(crate) fn issue(
+        &self,
+        user: UserId,
+        session: SessionId,
+        roles: &[&str],
+        now: Timestamp,
+    ) -> Result<AccessToken, AuthError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random)
+            .map_err(|_| AuthError::Internal(Box::new(RandomnessUnavailable)))?;
+        let claims = IssuedClaims {
+            iss: &self.scope.issuer,
+            sub: user.as_uuid(),
+            aud: &self.scope.audience,
+            client_id: &self.scope.client_id,
+            iat: now.unix_seconds(),
+            exp: (now + self.lifetime).unix_seconds(),
+            jti: &URL_SAFE_NO_PAD.encode(random),
+            sid: session.as_uuid(),
+            roles,
+        };
+        let claims = serde_json::to_vec(&claims).map_err(|e| AuthError::Internal(Box::new(e)))?;
+        let mut token = format!("{}.", self.header);
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        // Named, not the process-wide default: that one panics where two crates of a program
+        // have chosen different back ends.
+        let signature = (DEFAULT_PROVIDER.signer_factory)(&self.key.algorithm, &self.key.key)
+            .map_err(|e| AuthError::Internal(Box::new(e)))?
+            .try_sign(token.as_bytes())
+            .map_err(|e| AuthError::Internal(Box::new(e)))?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(AccessToken::new(token))
+    }
+}
+
+impl fmt::Debug for AccessTokenIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessTokenIssuer")
+            .field("scope", &self.scope)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Our header; it names the key only where there is a choice.
+fn issued_header(keys: &JwtKeys) -> String {
+    let mut header = jsonwebtoken::Header::new(keys.signing().algorithm);
+    header.typ = Some(TYPE.to_owned());
+    if keys.verifying().len() > 1 {
+        header.kid = Some(keys.signing().kid.clone());
+    }
+    let json = serde_json::to_vec(&header).expect("a header of strings can be written as JSON");
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+/// Verifies access tokens: a plain value, cheap to clone, without I/O and without locks.
+///
+/// The algorithm is the key's, never the token's. Checked are the signature, the type, issuer,
+/// audience and times, as RFC 9068 section 4 and RFC 8725 ask for.
+#[derive(Clone)]
+pub struct AccessTokenVerifier {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    keys: Vec<VerifyingKey>,
+    /// The header of the tokens that we issue and the position of its key: such a header needs
+    /// no parsing.
+    issued_header: String,
+    issuer: String,
+    audience: String,
+    leeway: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl AccessTokenVerifier {
+    /// How far clocks may be apart.
+    pub const LEEWAY: Duration = Duration::from_secs(5);
+
+    /// Makes a verifier of the tokens that `issuer` issues for `audience`.
+    ///
+    /// An [`Engine`](crate::Engine) gives one that fits
+    /// ([`access_token_verifier`](crate::Engine::access_token_verifier)); this is for services
+    /// that verify only.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use auth_core::{AccessTokenVerifier, AuthError, JwtKeys, SecretKey, SystemClock};
+    ///
+    /// let secret = SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0")?;
+    /// let verifier = AccessTokenVerifier::new(
+    ///     &JwtKeys::hs256(secret),
+    ///     "https://auth.example.org",
+    ///     "https://auth.example.org",
+    ///     Arc::new(SystemClock),
+    /// );
+    /// assert!(matches!(verifier.verify("a.b.c"), Err(AuthError::TokenInvalid)));
+    /// # Ok::<(), auth_core::WeakKey>(())
+    /// ```
+    #[must_use]
+    pub fn new(
+        keys: &JwtKeys,
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                keys: keys.verifying().to_vec(),
+                issued_header: issued_header(keys),
+                issuer: issuer.into(),
+                audience: audience.into(),
+                leeway: Self::LEEWAY,
+                clock,
+            }),
+        }
+    }
+
+    /// Verifies a token and tells whose it is.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::TokenExpired`] if nothing else is wrong with it;
+    /// - [`AuthError::TokenInvalid`] in every other case.
+    pub fn verify(&self, token: &str) -> Result<Principal, AuthError> {
+        let shared = &*self.shared;
+        let claims = shared.verified_claims(token, &mut [0; MAX_PAYLOAD_BYTES])?;
+        let now = shared.clock.now();
+        if now >= claims.expires_at + shared.leeway {
+            return Err(AuthError::TokenExpired);
+        }
+        Ok(claims)
+    }
+
+    /// The public keys as a JSON Web Key Set (RFC 7517): none, since HS256 has only secrets.
+    #[must_use]
+    pub fn jwks(&self) -> &str {
+        r#"{"keys":[]}"#
+    }
+}
+
+impl fmt::Debug for AccessTokenVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessTokenVerifier")
+            .field("issuer", &self.shared.issuer)
+            .field("audience", &self.shared.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Checks everything but the expiry.
+    fn verified_claims(
+        &self,
+        token: &str,
+        buffer: &mut [u8; MAX_PAYLOAD_BYTES],
+    ) -> Result<Principal, AuthError> {
+        self.try_verified_claims(token, buffer)
+            .ok_or(AuthError::TokenInvalid)
+    }
+
+    fn try_verified_claims(
+        &self,
+        token: &str,
+        buffer: &mut [u8; MAX_PAYLOAD_BYTES],
+    ) -> Option<Principal> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, payload) = signed.split_once('.')?;
+        let key = self.key_for(header)?;
+        verify_signature(key, signed, signature)?;
+        let length = URL_SAFE_NO_PAD.decode_slice(payload, buffer).ok()?;
+        self.checked(parse_object(buffer.get(..length)?)?)
+    }
+
+    /// Finds the key that a token with this header must be signed with.
+    fn key_for(&self, header: &str) -> Option<&VerifyingKey> {
+        if header == self.issued_header {
+            return self.keys.first();
+        }
+        let json = URL_SAFE_NO_PAD.decode(header).ok()?;
+        let header: Header<'_> = parse_object(&json)?;
+        let key = match (header.kid.as_deref(), self.keys.as_slice()) {
+            (None, [only]) => only,
+            (None, _) => return None,
+            (Some(kid), keys) if kid.len() <= MAX_KEY_ID_BYTES => {
+                keys.iter().find(|key| key.kid == kid)?
+            }
+            (Some(_), _) => return None,
+        };
+        let is_access_token = |typ: &str| {
+            typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
+        };
+        let algorithm = header.alg.parse::<jsonwebtoken::Algorithm>().ok()?;
+        (algorithm == key.algorithm && is_access_token(&header.typ)).then_some(key)
+    }
+
+    fn checked(&self, claims: Claims<'_>) -> Option<Principal> {
+        let latest = self.clock.now() + self.leeway;
+        let issued_at = claims.iat.timestamp();
+        let in_time = issued_at <= latest && claims.nbf.is_none_or(|nbf| nbf.timestamp() <= latest);
+        let for_us = claims.iss == self.issuer && claims.aud.contains(&self.audience);
+        if !in_time || !for_us || claims.jti.is_empty() {
+            return None;
+        }
+        let mut principal = Principal::new(
+            UserId::from_uuid(claims.sub),
+            SessionId::from_uuid(claims.sid),
+            issued_at,
+            claims.exp.timestamp(),
+        );
+        principal.roles = claims.roles.0;
+        Some(principal)
+    }
+}
+
+fn verify_signature(key: &VerifyingKey, signed: &str, signature: &str) -> Option<()> {
+    let mut mac = [0; 32];
+    let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut mac).ok()?;
+    key.mac
+        .clone()
+        .chain_update(signed.as_bytes())
+        .verify_slice(mac.get(..length)?)
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

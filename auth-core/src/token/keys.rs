@@ -1,0 +1,352 @@
+//! Keys: the secret of the opaque tokens, and the ring of keys that sign access tokens.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+pub(super) type HmacSha256 = Hmac<Sha256>;
+
+/// A secret of at least 256 bits, wiped when dropped, never shown.
+#[derive(Clone)]
+pub struct SecretKey(Zeroizing<Vec<u8>>);
+
+impl SecretKey {
+    /// The fewest bytes a secret may have (RFC 7518 section 3.2).
+    pub const MIN_BYTES: usize = 32;
+
+    /// The fewest different bytes a secret may have.
+    pub const MIN_DISTINCT_BYTES: usize = 16;
+
+    /// Takes a secret in, as text, and refuses what an attacker would try.
+    ///
+    /// A text of hexadecimal digits that is long enough is judged by the bytes it stands for,
+    /// since it has only sixteen different characters; the key is the text itself in any case.
+    ///
+    /// ```
+    /// use auth_core::{SecretKey, WeakKey};
+    ///
+    /// assert!(SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0").is_ok());
+    /// assert_eq!(SecretKey::parse("changeme").unwrap_err(), WeakKey::TooShort);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WeakKey`] says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, WeakKey> {
+        if text.len() < Self::MIN_BYTES {
+            return Err(WeakKey::TooShort);
+        }
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
+        if PLACEHOLDERS
+            .iter()
+            .any(|placeholder| lower.contains(placeholder))
+        {
+            return Err(WeakKey::Placeholder);
+        }
+        let distinct = match decode_hex(text) {
+            Some(bytes) if bytes.len() >= Self::MIN_BYTES => count_distinct(&bytes),
+            _ => count_distinct(text.as_bytes()),
+        };
+        if distinct < Self::MIN_DISTINCT_BYTES {
+            return Err(WeakKey::TooUniform);
+        }
+        Ok(Self(Zeroizing::new(text.as_bytes().to_vec())))
+    }
+
+    /// Makes a secret of 256 random bits, as base64url text.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomnessUnavailable`] if the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, RandomnessUnavailable> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut_slice()).map_err(|_| RandomnessUnavailable)?;
+        Ok(Self(Zeroizing::new(
+            URL_SAFE_NO_PAD.encode(bytes.as_slice()).into_bytes(),
+        )))
+    }
+
+    /// Hands the secret out, for the one place that stores it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Derives a key for one purpose (HKDF-SHA-256, RFC 5869).
+    pub(super) fn derive(&self, purpose: &str) -> HmacSha256 {
+        hmac(self.derive_bytes(purpose).as_slice())
+    }
+
+    fn derive_bytes(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(None, &self.0)
+            .expand(purpose.as_bytes(), key.as_mut_slice())
+            .expect("32 bytes are less than the 8,160 that HKDF-SHA-256 can give");
+        key
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey([redacted])")
+    }
+}
+
+/// What example configurations and other frameworks' defaults contain.
+const PLACEHOLDERS: &[&str] = &[
+    "changeme",
+    "change-me",
+    "change_me",
+    "django-insecure",
+    "insecure-secret",
+    "my-secret",
+    "placeholder",
+    "replace-me",
+    "secretsecret",
+    "supersecret",
+    "your-256-bit-secret",
+    "your-secret",
+    "your_secret",
+];
+
+fn decode_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digits: Option<Zeroizing<Vec<u8>>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<Vec<u8>>>()
+        .map(Zeroizing::new);
+    let pairs = digits?
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
+        .collect();
+    Some(Zeroizing::new(pairs))
+}
+
+fn count_distinct(bytes: &[u8]) -> usize {
+    (0..=u8::MAX).filter(|byte| bytes.contains(byte)).count()
+}
+
+fn hmac(key: &[u8]) -> HmacSha256 {
+    HmacSha256::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+/// Why a secret is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeakKey {
+    /// Fewer than [`SecretKey::MIN_BYTES`].
+    #[error("must have at least 32 bytes; make one with `openssl rand -base64 48`")]
+    TooShort,
+    /// It contains what examples contain.
+    #[error("is a placeholder; make one with `openssl rand -base64 48`")]
+    Placeholder,
+    /// Fewer than [`SecretKey::MIN_DISTINCT_BYTES`] different bytes.
+    #[error("has fewer than 16 different bytes; make one with `openssl rand -base64 48`")]
+    TooUniform,
+}
+
+/// The operating system has no randomness to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system's random number generator failed")]
+pub struct RandomnessUnavailable;
+
+/// The secret that refresh and verification tokens are derived from, and earlier ones.
+///
+/// Tokens are made under the current key and accepted under all of them, so that a key is
+/// replaced without logging anybody out: put the new one first, keep the old one as a fallback
+/// for one refresh-token lifetime.
+#[derive(Clone, Debug)]
+pub struct SecretKeys {
+    current: SecretKey,
+    fallbacks: Vec<SecretKey>,
+}
+
+impl SecretKeys {
+    /// Makes a set of one key.
+    #[must_use]
+    pub const fn new(current: SecretKey) -> Self {
+        Self {
+            current,
+            fallbacks: Vec::new(),
+        }
+    }
+
+    /// Accepts tokens of an earlier key, too.
+    #[must_use]
+    pub fn with_fallback(mut self, earlier: SecretKey) -> Self {
+        self.fallbacks.push(earlier);
+        self
+    }
+
+    pub(super) fn current(&self) -> &SecretKey {
+        &self.current
+    }
+
+    pub(super) fn fallbacks(&self) -> &[SecretKey] {
+        &self.fallbacks
+    }
+}
+
+/// The ring of keys for access tokens: one signs, all verify.
+///
+/// Every key of a ring is for the same algorithm, so that a token cannot choose how it is
+/// verified (RFC 8725 section 3.1).
+#[derive(Clone)]
+pub struct JwtKeys {
+    signing: SigningKey,
+    verifying: Vec<VerifyingKey>,
+}
+
+impl JwtKeys {
+    /// Makes a ring with one secret for HS256, shared by all who verify.
+    #[must_use]
+    pub fn hs256(secret: SecretKey) -> Self {
+        Self {
+            verifying: vec![VerifyingKey::hs256(&secret)],
+            signing: SigningKey::hs256(&secret),
+        }
+    }
+
+    /// Accepts the access tokens of an earlier secret, too.
+    ///
+    /// From then on tokens name their key (`kid`), and a token that names none is refused.
+    #[must_use]
+    pub fn with_fallback(mut self, earlier: SecretKey) -> Self {
+        self.verifying.push(VerifyingKey::hs256(&earlier));
+        self
+    }
+
+    pub(super) const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    pub(super) fn verifying(&self) -> &[VerifyingKey] {
+        &self.verifying
+    }
+}
+
+impl fmt::Debug for JwtKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtKeys")
+            .field("algorithm", &self.signing.algorithm)
+            .field("keys", &self.verifying.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The key that signs.
+#[derive(Clone)]
+pub(super) struct SigningKey {
+    pub(super) kid: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: EncodingKey,
+}
+
+impl SigningKey {
+    fn hs256(secret: &SecretKey) -> Self {
+        Self {
+            kid: symmetric_key_id(secret),
+            algorithm: Algorithm::HS256,
+            key: EncodingKey::from_secret(secret.expose()),
+        }
+    }
+}
+
+/// A key that verifies, bound to its algorithm.
+#[derive(Clone)]
+pub(super) struct VerifyingKey {
+    pub(super) kid: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) mac: HmacSha256,
+}
+
+impl VerifyingKey {
+    fn hs256(secret: &SecretKey) -> Self {
+        Self {
+            kid: symmetric_key_id(secret),
+            algorithm: Algorithm::HS256,
+            mac: hmac(secret.expose()),
+        }
+    }
+}
+
+/// Names a secret without telling anything of it.
+fn symmetric_key_id(secret: &SecretKey) -> String {
+    let bytes = secret.derive_bytes("auth jwt key id v1");
+    URL_SAFE_NO_PAD.encode(bytes.first_chunk::<12>().unwrap_or(&[0; 12]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s13_1_weak_secrets_are_refused() {
+        for (text, reason) in [
+            ("", WeakKey::TooShort),
+            ("secret", WeakKey::TooShort),
+            ("changeme", WeakKey::TooShort),
+            ("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg", WeakKey::TooShort),
+            (
+                "django-insecure-4v9&3mwz7lx2tn8rbyc5hd6js1fg0",
+                WeakKey::Placeholder,
+            ),
+            (
+                "your-256-bit-secret-your-256-bit-secret",
+                WeakKey::Placeholder,
+            ),
+            (
+                "CHANGEME-kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0",
+                WeakKey::Placeholder,
+            ),
+            (&"a".repeat(64), WeakKey::TooUniform),
+            (&"abc".repeat(20), WeakKey::TooUniform),
+            (&"0123456789abcdef".repeat(4), WeakKey::TooUniform),
+            (&"0123456789abcde".repeat(3), WeakKey::TooUniform),
+        ] {
+            assert_eq!(SecretKey::parse(text).unwrap_err(), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn s13_1_random_secrets_are_accepted_in_the_usual_spellings() {
+        for text in [
+            "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0",
+            // `openssl rand -hex 32` often lacks one of the sixteen digits.
+            "1c9d4e7ab26f80351c9d4e7ab26f8035e1a2b3c4d5968778695a4b3c2d1eaabb",
+            "7d793037a0760186574b0282f2f435e7b1c9a0a4a9d1b3c7e3d5f10223344556",
+        ] {
+            assert!(SecretKey::parse(text).is_ok(), "{text}");
+        }
+        let generated = SecretKey::generate().unwrap();
+        let text = std::str::from_utf8(generated.expose()).unwrap();
+        assert!(SecretKey::parse(text).is_ok());
+    }
+
+    #[test]
+    fn s13_3_keys_do_not_show_in_debug_output() {
+        let secret = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
+        let key = SecretKey::parse(secret).unwrap();
+        let shown = format!(
+            "{key:?} {:#?} {:?}",
+            SecretKeys::new(key.clone()).with_fallback(key.clone()),
+            JwtKeys::hs256(key.clone()),
+        );
+        assert!(!shown.contains("kPq4"), "{shown}");
+        assert!(shown.contains("[redacted]"));
+    }
+
+    #[test]
+    fn s7_3_keys_for_different_purposes_differ() {
+        let key = SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0").unwrap();
+        let purposes = ["one", "two"].map(|purpose| *key.derive_bytes(purpose));
+        assert_ne!(purposes[0], purposes[1]);
+        assert_ne!(purposes[0].as_slice(), key.expose());
+    }
+}
