@@ -115,6 +115,12 @@ impl Session {
             revoked_at: None,
         }
     }
+
+    /// Whether the session can be used at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at && self.owner.is_active
+    }
 }
 
 /// What a session's use depends on of its user, read together with the session.

@@ -1,0 +1,21 @@
+//! May the caller do this now?
+
+use super::Inner;
+use crate::{AuthError, Principal, Superuser};
+
+impl Inner {
+    /// Asks the store, since the token tells only what was true when it was issued.
+    pub(super) async fn require_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
+        let session = self
+            .store
+            .find_session(caller.session_id)
+            .await?
+            .filter(|session| session.owner.id == caller.user_id)
+            .filter(|session| session.is_live(self.clock.now()))
+            .ok_or(AuthError::TokenRevoked)?;
+        if !session.owner.is_superuser {
+            return Err(AuthError::PermissionDenied);
+        }
+        Ok(Superuser::assume(session.owner.id))
+    }
+}

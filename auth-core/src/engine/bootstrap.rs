@@ -1,0 +1,54 @@
+//! The operator makes a superuser, with no HTTP in between.
+
+use super::Engine;
+use crate::store::NewUser;
+use crate::{AuthError, Registration, User, UserId};
+
+/// Which superusers the operator may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bootstrap {
+    /// Only the first: where there is one already, nothing happens.
+    FirstSuperuser,
+    /// A further one, too.
+    AnySuperuser,
+}
+
+impl Engine {
+    /// Creates a superuser whose address counts as verified, for the operator's own tools.
+    ///
+    /// Returns `None` if [`Bootstrap::FirstSuperuser`] was asked for and there is one already; of
+    /// two calls at once one creates. Never offer this to a network.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`], [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`];
+    /// - [`AuthError::Overloaded`], [`AuthError::Storage`].
+    pub async fn create_superuser(
+        &self,
+        registration: Registration,
+        bootstrap: Bootstrap,
+    ) -> Result<Option<UserId>, AuthError> {
+        let inner = &self.inner;
+        // Reserved names protect against strangers, not against the operator.
+        let accepted = inner.accept(registration, &[]).await?;
+        let password_hash = inner.hasher.hash(accepted.password).await?;
+        let now = inner.clock.now();
+        let mut user = User::new(UserId::generate(), accepted.username, accepted.email, now);
+        user.is_superuser = true;
+        user.email_verified_at = Some(now);
+        let id = user.id;
+        let user = NewUser::new(user, password_hash);
+        let created = match bootstrap {
+            Bootstrap::FirstSuperuser => inner.store.create_first_superuser(&user).await?,
+            Bootstrap::AnySuperuser => {
+                inner.store.create_user(&user, None).await?;
+                true
+            }
+        };
+        if created {
+            tracing::info!(user = %id, "superuser created");
+        }
+        Ok(created.then_some(id))
+    }
+}

@@ -1,0 +1,237 @@
+//! The settings of an engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{EmailVerification, Engine, Inner, Rotation};
+use crate::mail::{Letters, MailTemplates};
+use crate::store::Store;
+use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope, VerificationTokens};
+use crate::{
+    AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, SecretKeys, SystemClock,
+};
+
+/// Names that a stranger could take for the service itself (RFC 2142 among others).
+const RESERVED_USERNAMES: &[&str] = &[
+    "abuse", "administrator", "anonymous", "daemon", "hostmaster", "mailer-daemon", "no-reply",
+    "nobody", "noreply", "null", "operator", "postmaster", "root", "security", "superuser",
+    "support", "system", "undefined", "webmaster",
+];
+
+/// Builds an [`Engine`]; every setting has a safe default.
+#[derive(Debug)]
+#[must_use]
+pub struct EngineBuilder {
+    store: Arc<dyn Store>,
+    secret_keys: SecretKeys,
+    jwt_keys: JwtKeys,
+    public_url: String,
+    issuer: Option<String>,
+    audience: Option<String>,
+    client_id: String,
+    access_ttl: Duration,
+    refresh_ttl: Duration,
+    verification_ttl: Duration,
+    rotation: Rotation,
+    email_verification: EmailVerification,
+    hasher: Option<PasswordHasher>,
+    policy: PasswordPolicy,
+    reserved_usernames: Vec<String>,
+    templates: MailTemplates,
+    clock: Arc<dyn Clock>,
+}
+
+impl EngineBuilder {
+    /// The longest an access token may live: a stolen one cannot be called back by everybody.
+    pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(3600);
+
+    pub(super) fn new(store: Arc<dyn Store>, secret_keys: SecretKeys, jwt_keys: JwtKeys) -> Self {
+        Self {
+            store,
+            secret_keys,
+            jwt_keys,
+            public_url: "http://127.0.0.1:8000".to_owned(),
+            issuer: None,
+            audience: None,
+            client_id: "auth".to_owned(),
+            access_ttl: Duration::from_secs(5 * 60),
+            refresh_ttl: Duration::from_secs(14 * 24 * 3600),
+            verification_ttl: Duration::from_secs(24 * 3600),
+            rotation: Rotation::Off,
+            email_verification: EmailVerification::Required,
+            hasher: None,
+            policy: PasswordPolicy::default(),
+            reserved_usernames: RESERVED_USERNAMES.iter().map(|&name| name.to_owned()).collect(),
+            templates: MailTemplates::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The base of the links in mails (default `http://127.0.0.1:8000`).
+    pub fn with_public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = url.into();
+        self
+    }
+
+    /// The `iss` of access tokens (default: the public URL).
+    pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The `aud` of access tokens (default: the issuer).
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// The `client_id` of access tokens (default `auth`).
+    pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = client_id.into();
+        self
+    }
+
+    /// How long access tokens live (default 5 minutes, at most an hour).
+    pub fn with_access_ttl(mut self, ttl: Duration) -> Self {
+        self.access_ttl = ttl;
+        self
+    }
+
+    /// How long a session lives, however often it is refreshed (default 14 days).
+    pub fn with_refresh_ttl(mut self, ttl: Duration) -> Self {
+        self.refresh_ttl = ttl;
+        self
+    }
+
+    /// How long a verification link is good (default 24 hours).
+    pub fn with_verification_ttl(mut self, ttl: Duration) -> Self {
+        self.verification_ttl = ttl;
+        self
+    }
+
+    /// Whether a refresh replaces the refresh token (default: [`Rotation::Off`]).
+    pub fn with_rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// Whether users must verify their address to log in (default: [`EmailVerification::Required`]).
+    pub fn with_email_verification(mut self, verification: EmailVerification) -> Self {
+        self.email_verification = verification;
+        self
+    }
+
+    /// The threads that hash passwords (default: as many as cores, OWASP's parameters).
+    pub fn with_password_hasher(mut self, hasher: PasswordHasher) -> Self {
+        self.hasher = Some(hasher);
+        self
+    }
+
+    /// What passwords may be (default: at least 8 characters, none of the common ones).
+    pub fn with_password_policy(mut self, policy: PasswordPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The names that cannot be registered, in place of the built-in list.
+    pub fn with_reserved_usernames<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.reserved_usernames = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What the mails say.
+    pub fn with_mail_templates(mut self, templates: MailTemplates) -> Self {
+        self.templates = templates;
+        self
+    }
+
+    /// Where the time comes from (default: [`SystemClock`]).
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the engine and starts its hashing threads.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] names the setting that cannot be used.
+    pub fn build(self) -> Result<Engine, SettingsError> {
+        if self.access_ttl < Duration::from_secs(1) || self.access_ttl > Self::MAX_ACCESS_TTL {
+            return Err(SettingsError::AccessTtl);
+        }
+        if self.refresh_ttl < self.access_ttl {
+            return Err(SettingsError::RefreshTtl);
+        }
+        let is_http = ["https://", "http://"].iter().any(|scheme| self.public_url.starts_with(scheme));
+        if !is_http || self.public_url.contains(['?', '#']) {
+            return Err(SettingsError::PublicUrl);
+        }
+        let public_url = self.public_url.trim_end_matches('/').to_owned();
+        let issuer = self.issuer.unwrap_or_else(|| public_url.clone());
+        let scope = TokenScope {
+            audience: self.audience.unwrap_or_else(|| issuer.clone()),
+            issuer,
+            client_id: self.client_id,
+        };
+        let hasher = match self.hasher {
+            Some(hasher) => hasher,
+            None => PasswordHasher::builder().build()?,
+        };
+        let verification_tokens = VerificationTokens::new(&self.secret_keys);
+        let letters = Letters::new(
+            self.templates,
+            verification_tokens.clone(),
+            public_url,
+            self.verification_ttl,
+        );
+        let verifier = AccessTokenVerifier::new(
+            &self.jwt_keys,
+            scope.issuer.clone(),
+            scope.audience.clone(),
+            Arc::clone(&self.clock),
+        );
+        let inner = Inner {
+            access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
+            verifier,
+            refresh_tokens: RefreshTokens::new(&self.secret_keys),
+            verification_tokens,
+            letters,
+            store: self.store,
+            clock: self.clock,
+            hasher,
+            policy: self.policy,
+            reserved_usernames: self.reserved_usernames,
+            refresh_ttl: self.refresh_ttl,
+            rotation: self.rotation,
+            email_verification: self.email_verification,
+            mail_owed: Arc::new(Notify::new()),
+        };
+        Ok(Engine {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+/// Why an engine cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The access tokens' lifetime.
+    #[error("the access tokens' lifetime must be from 1 second to 60 minutes")]
+    AccessTtl,
+    /// The refresh tokens' lifetime.
+    #[error("the refresh tokens' lifetime must not be shorter than the access tokens'")]
+    RefreshTtl,
+    /// The public URL.
+    #[error("the public URL must begin with https:// or http:// and have no query or fragment")]
+    PublicUrl,
+    /// The hashing threads.
+    #[error("the password hasher cannot be started")]
+    PasswordHasher(#[from] crate::HasherSettingsError),
+}

@@ -1,0 +1,202 @@
+//! The use cases over any store: rules, no SQL, no HTTP.
+
+mod authorize;
+mod bootstrap;
+mod builder;
+mod log_in;
+mod log_out;
+mod refresh;
+mod register;
+mod verify_email;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+pub use bootstrap::Bootstrap;
+pub use builder::{EngineBuilder, SettingsError};
+
+use crate::mail::{Letters, MailTransport, MailWorker};
+use crate::store::Store;
+use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
+use crate::{
+    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login, PasswordHasher,
+    PasswordPolicy, Principal, Refreshed, Registration, Role, SecretKeys, SessionId, SessionOwner,
+    Superuser, TokenPair, UserId,
+};
+
+/// Implements [`AuthService`] over any [`Store`]; cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use auth_core::store::SqliteStore;
+/// use auth_core::{Engine, JwtKeys, SecretKey, SecretKeys};
+///
+/// let store = SqliteStore::open("auth.sqlite3").await?;
+/// store.migrate().await?;
+/// let engine = Engine::builder(
+///     Arc::new(store),
+///     SecretKeys::new(SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0")?),
+///     JwtKeys::hs256(SecretKey::parse("Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg")?),
+/// )
+/// .with_public_url("https://auth.example.org")
+/// .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    hasher: PasswordHasher,
+    policy: PasswordPolicy,
+    reserved_usernames: Vec<String>,
+    access_tokens: AccessTokenIssuer,
+    verifier: AccessTokenVerifier,
+    refresh_tokens: RefreshTokens,
+    refresh_ttl: Duration,
+    rotation: Rotation,
+    verification_tokens: VerificationTokens,
+    email_verification: EmailVerification,
+    letters: Letters,
+    mail_owed: Arc<Notify>,
+}
+
+impl Engine {
+    /// Begins an engine over a store, with the keys that it cannot do without.
+    #[must_use]
+    pub fn builder(
+        store: Arc<dyn Store>,
+        secret_keys: SecretKeys,
+        jwt_keys: JwtKeys,
+    ) -> EngineBuilder {
+        EngineBuilder::new(store, secret_keys, jwt_keys)
+    }
+
+    /// The verifier of the access tokens that this engine issues.
+    #[must_use]
+    pub fn access_token_verifier(&self) -> AccessTokenVerifier {
+        self.inner.verifier.clone()
+    }
+
+    /// A worker that delivers the mails that this engine owes; run one on each node.
+    #[must_use]
+    pub fn mail_worker(&self, transport: Arc<dyn MailTransport>) -> MailWorker {
+        let inner = &self.inner;
+        MailWorker::new(
+            Arc::clone(&inner.store),
+            transport,
+            inner.letters.clone(),
+            Arc::clone(&inner.clock),
+            Arc::clone(&inner.mail_owed),
+        )
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("store", &self.inner.store)
+            .field("rotation", &self.inner.rotation)
+            .field("email_verification", &self.inner.email_verification)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl AuthService for Engine {
+    async fn require_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
+        self.inner.require_superuser(caller).await
+    }
+
+    async fn register(&self, by: Superuser, user: Registration) -> Result<UserId, AuthError> {
+        self.inner.register(by, user).await
+    }
+
+    async fn verify_email(&self, token: &str) -> Result<(), AuthError> {
+        self.inner.verify_email(token).await
+    }
+
+    async fn resend_verification(&self, email: &str) -> Result<(), AuthError> {
+        self.inner.resend_verification(email).await
+    }
+
+    async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError> {
+        self.inner.log_in(login).await
+    }
+
+    async fn refresh(&self, refresh_token: &str) -> Result<Refreshed, AuthError> {
+        self.inner.refresh(refresh_token).await
+    }
+
+    async fn log_out(&self, refresh_token: &str) -> Result<(), AuthError> {
+        self.inner.log_out(refresh_token).await
+    }
+
+    async fn check(&self) -> Result<(), AuthError> {
+        Ok(self.inner.store.check().await?)
+    }
+}
+
+impl Inner {
+    fn issue_access_token(
+        &self,
+        owner: SessionOwner,
+        session: SessionId,
+    ) -> Result<AccessToken, AuthError> {
+        let roles: &[&str] = if owner.is_superuser { &[Role::SUPERUSER] } else { &[] };
+        self.access_tokens.issue(owner.id, session, roles, self.clock.now())
+    }
+
+    fn may_use_tokens(&self, owner: SessionOwner) -> Result<(), AuthError> {
+        match self.email_verification {
+            EmailVerification::Required if !owner.email_verified => Err(AuthError::EmailNotVerified),
+            EmailVerification::Required | EmailVerification::Optional => Ok(()),
+        }
+    }
+}
+
+/// Whether a refresh replaces the refresh token (RFC 9700 section 4.14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rotation {
+    /// The refresh token stays good until it expires or is logged out.
+    Off,
+    /// Each refresh gives the next refresh token.
+    On {
+        /// How long the token before the current one still gets the current one, for a client
+        /// whose answer was lost.
+        grace: Duration,
+    },
+}
+
+impl Rotation {
+    /// The grace that fits most clients: ten minutes.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(600);
+
+    const fn grace(self) -> Duration {
+        match self {
+            Self::Off => Self::DEFAULT_GRACE,
+            Self::On { grace } => grace,
+        }
+    }
+}
+
+/// Whether a user must have verified the e-mail address to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmailVerification {
+    /// Who has not gets no token.
+    Required,
+    /// Who has not logs in all the same.
+    Optional,
+}

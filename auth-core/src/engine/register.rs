@@ -1,0 +1,72 @@
+//! A superuser registers a user.
+
+use super::Inner;
+use crate::mail::MailKind;
+use crate::store::{NewMail, NewUser};
+use crate::{AuthError, EmailAddress, FieldErrors, Password, Registration, Superuser, User, UserId, Username};
+
+impl Inner {
+    pub(super) async fn register(
+        &self,
+        by: Superuser,
+        registration: Registration,
+    ) -> Result<UserId, AuthError> {
+        let accepted = self.accept(registration, &self.reserved_usernames).await?;
+        let password_hash = self.hasher.hash(accepted.password).await?;
+        let now = self.clock.now();
+        let user = User::new(UserId::generate(), accepted.username, accepted.email, now);
+        let mail = NewMail::new(MailKind::VerifyEmail, user.email.clone(), now);
+        let id = user.id;
+        self.store.create_user(&NewUser::new(user, password_hash), Some(&mail)).await?;
+        self.mail_owed.notify_one();
+        tracing::info!(user = %id, by = %by.user_id(), "user registered");
+        Ok(id)
+    }
+
+    /// Checks all fields, so that the answer names everything that is wrong with them.
+    pub(super) async fn accept(
+        &self,
+        registration: Registration,
+        reserved: &[String],
+    ) -> Result<Accepted, AuthError> {
+        let mut errors = FieldErrors::default();
+        let username = registration.username.parse::<Username>();
+        match &username {
+            Ok(name) if reserved.iter().any(|taken| taken == name.canonical()) => {
+                errors.add("username", "is reserved");
+            }
+            Ok(_) => {}
+            Err(error) => errors.add("username", error.to_string()),
+        }
+        let email = registration.email.parse::<EmailAddress>();
+        if let Err(error) = &email {
+            errors.add("email", error.to_string());
+        }
+        let password = registration.password;
+        let problems = self
+            .policy
+            .check(&password, &registration.username, &registration.email)
+            .await;
+        for problem in problems.err().into_iter().flatten() {
+            errors.add("password", problem.to_string());
+        }
+        match (username, email) {
+            (Ok(username), Ok(email)) => {
+                errors.into_result()?;
+                Ok(Accepted {
+                    username,
+                    password,
+                    email,
+                })
+            }
+            _ => Err(AuthError::Validation(errors)),
+        }
+    }
+}
+
+/// A registration that keeps the rules.
+pub(super) struct Accepted {
+    pub(super) username: Username,
+    pub(super) password: Password,
+    pub(super) email: EmailAddress,
+}

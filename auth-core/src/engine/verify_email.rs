@@ -1,0 +1,48 @@
+//! A user proves to read mail at the address.
+
+use super::Inner;
+use crate::mail::MailKind;
+use crate::store::{EmailConfirmation, NewMail};
+use crate::{AuthError, EmailAddress, FieldErrors};
+
+impl Inner {
+    pub(super) async fn verify_email(&self, token: &str) -> Result<(), AuthError> {
+        let claim = self.verification_tokens.open(token).ok_or(AuthError::LinkInvalid)?;
+        let now = self.clock.now();
+        if now >= claim.expires_at {
+            return Err(AuthError::LinkExpired);
+        }
+        let user = self
+            .store
+            .find_user(claim.user)
+            .await?
+            .filter(|user| user.is_active && claim.is_for(&user.email))
+            .ok_or(AuthError::LinkInvalid)?;
+        let confirmation = self
+            .store
+            .confirm_email(user.id, &user.email, claim.generation, now)
+            .await?;
+        match confirmation {
+            EmailConfirmation::Confirmed => {
+                tracing::info!(user = %user.id, "e-mail address verified");
+                Ok(())
+            }
+            EmailConfirmation::AlreadyConfirmed => Err(AuthError::LinkUsed),
+            EmailConfirmation::Superseded => Err(AuthError::LinkInvalid),
+        }
+    }
+
+    /// Owes a mail to the address, known or not: whether somebody has it is found out by the
+    /// worker, where nobody can measure it.
+    pub(super) async fn resend_verification(&self, email: &str) -> Result<(), AuthError> {
+        let address: EmailAddress = email.parse().map_err(|error: crate::EmailError| {
+            let mut errors = FieldErrors::default();
+            errors.add("email", error.to_string());
+            errors
+        })?;
+        let mail = NewMail::new(MailKind::VerifyEmail, address, self.clock.now());
+        self.store.enqueue_mail(&mail).await?;
+        self.mail_owed.notify_one();
+        Ok(())
+    }
+}
