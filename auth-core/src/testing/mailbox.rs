@@ -1,0 +1,49 @@
+//! Mails, caught instead of sent.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::mail::{Mail, MailError, MailTransport};
+
+/// A transport that keeps every mail for the test to read.
+#[derive(Debug, Default)]
+pub struct Mailbox(Mutex<Vec<Mail>>);
+
+impl Mailbox {
+    /// Takes the mails that have come since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl MailTransport for Mailbox {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(mail.clone());
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+}
+
+/// Finds the token of the link in a mail's text.
+///
+/// ```
+/// use auth_core::testing::link_token;
+///
+/// let text = "Follow https://auth.example.org/api/register/verify/?token=avt_AbC-1 today.";
+/// assert_eq!(link_token(text), Some("avt_AbC-1"));
+/// assert_eq!(link_token("no link"), None);
+/// ```
+#[must_use]
+pub fn link_token(text: &str) -> Option<&str> {
+    let (_, token) = text.split_once("?token=")?;
+    let end = token
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+        .unwrap_or(token.len());
+    token.get(..end)
+}
