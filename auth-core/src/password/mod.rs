@@ -1,4 +1,12 @@
 //! Passwords: what they may be, and how they are hashed.
+//!
+//! [`PasswordPolicy`] decides whether a new password is good enough.
+
+mod blocklist;
+mod breached;
+mod normal;
+mod policy;
+mod problem;
 
 use std::fmt;
 
@@ -6,9 +14,18 @@ use zeroize::Zeroizing;
 
 use crate::secret::secret_string;
 
+pub use breached::{BreachedPasswords, OnCheckFailure};
+pub use policy::{PasswordPolicy, PasswordPolicyError};
+pub use problem::PasswordProblem;
+
 secret_string! {
     /// A password, as it was typed; wiped when dropped, never shown.
     Password
+}
+
+impl Password {
+    /// The most bytes of UTF-8 that a password may have in its NFC form.
+    pub const MAX_BYTES: usize = 1024;
 }
 
 /// A stored password hash: a PHC string, or the string of a system whose users were imported.
@@ -32,5 +49,36 @@ impl PasswordHash {
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only while the type has no `==`: else it is not clear which impl is meant.
+    macro_rules! assert_no_eq {
+        ($($secret:ty),*) => {
+            trait NoEq<Marker> {
+                fn holds() -> bool {
+                    true
+                }
+            }
+            struct WithEq;
+            impl<T: ?Sized> NoEq<()> for T {}
+            impl<T: ?Sized + PartialEq> NoEq<WithEq> for T {}
+            $(assert!(<$secret as NoEq<_>>::holds());)*
+        };
+    }
+
+    #[test]
+    fn s1_5_secrets_cannot_be_compared_with_eq() {
+        assert_no_eq!(Password, PasswordHash);
+    }
+
+    #[test]
+    fn s13_3_debug_shows_no_secret() {
+        let secrets = (Password::new("canary"), PasswordHash::from_stored("canary"));
+        assert!(!format!("{secrets:?} {secrets:#?}").contains("canary"));
     }
 }
