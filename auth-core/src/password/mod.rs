@@ -1,4 +1,22 @@
 //! Passwords: what they may be, and how they are hashed.
+//!
+//! [`PasswordPolicy`] decides whether a new password is good enough, [`PasswordHasher`] hashes and
+//! verifies: Argon2id, on threads of its own behind a bounded queue. Both know a password by its
+//! Unicode NFC form.
+
+mod blocklist;
+mod breached;
+mod error;
+mod hasher;
+mod memory;
+mod normal;
+mod params;
+mod pepper;
+mod phc;
+mod policy;
+mod pool;
+mod problem;
+mod recipe;
 
 use std::fmt;
 
@@ -6,9 +24,22 @@ use zeroize::Zeroizing;
 
 use crate::secret::secret_string;
 
+pub use breached::{BreachedPasswords, OnCheckFailure};
+pub use error::{HashError, HasherError};
+pub use hasher::{PasswordHasher, PasswordHasherBuilder, Verification};
+pub use params::{Argon2Ceilings, Argon2Params, Argon2ParamsError};
+pub use pepper::{Pepper, PepperError, PepperKeys};
+pub use policy::{PasswordPolicy, PasswordPolicyError};
+pub use problem::PasswordProblem;
+
 secret_string! {
     /// A password, as it was typed; wiped when dropped, never shown.
     pub Password
+}
+
+impl Password {
+    /// The most bytes of UTF-8 that a password may have in its NFC form.
+    pub const MAX_BYTES: usize = 1024;
 }
 
 /// A stored password hash: a PHC string, or the string of a system whose users were imported.
@@ -32,5 +63,52 @@ impl PasswordHash {
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod test_support {
+    use std::future::{Future, poll_fn};
+    use std::pin::Pin;
+    use std::task::Poll;
+
+    /// Polls a future once, so that it has done all it can do at once.
+    pub(super) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only while the type has no `==`: else it is not clear which impl is meant.
+    macro_rules! assert_no_eq {
+        ($($secret:ty),*) => {
+            trait NoEq<Marker> {
+                fn holds() -> bool {
+                    true
+                }
+            }
+            struct WithEq;
+            impl<T: ?Sized> NoEq<()> for T {}
+            impl<T: ?Sized + PartialEq> NoEq<WithEq> for T {}
+            $(assert!(<$secret as NoEq<_>>::holds());)*
+        };
+    }
+
+    #[test]
+    fn s1_5_secrets_cannot_be_compared_with_eq() {
+        assert_no_eq!(Password, PasswordHash, Pepper, PepperKeys);
+    }
+
+    #[test]
+    fn s13_3_debug_shows_no_secret() {
+        let secrets = (Password::new("canary"), PasswordHash::from_stored("canary"));
+        assert!(!format!("{secrets:?} {secrets:#?}").contains("canary"));
     }
 }
