@@ -28,6 +28,15 @@ impl EmailAddress {
     /// The most bytes an address may have (RFC 5321 section 4.5.3.1, less the angle brackets).
     pub const MAX_BYTES: usize = 254;
 
+    /// Puts together what a store has kept, without asking whether today's rules would allow it.
+    #[must_use]
+    pub fn from_stored(typed: impl Into<Box<str>>, key: impl Into<Box<str>>) -> Self {
+        Self {
+            typed: typed.into(),
+            key: key.into(),
+        }
+    }
+
     /// The address as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -29,6 +29,15 @@ impl Username {
     /// The most characters a name may have.
     pub const MAX_CHARS: usize = 150;
 
+    /// Puts together what a store has kept, without asking whether today's rules would allow it.
+    #[must_use]
+    pub fn from_stored(typed: impl Into<Box<str>>, canonical: impl Into<Box<str>>) -> Self {
+        Self {
+            typed: typed.into(),
+            canonical: canonical.into(),
+        }
+    }
+
     /// The name as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {

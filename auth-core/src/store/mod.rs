@@ -6,12 +6,23 @@
 #![cfg_attr(not(feature = "postgres"), doc = "\n[`PostgresStore`]: crate#features")]
 #![cfg_attr(not(feature = "sqlite"), doc = "\n[`SqliteStore`]: crate#features")]
 
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod stored;
+
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
 use crate::mail::MailKind;
 use crate::{
     EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, User,
@@ -43,7 +54,7 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError>;
 
-    /// Creates the user unless a superuser exists already; of two at once, one creates.
+    /// Creates the user, as a superuser, unless there is one already; of two at once, one creates.
     ///
     /// Returns whether it created the user.
     ///
@@ -96,6 +107,10 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
 
     /// Marks the address as verified, if it is still the user's and the verification is the last.
     ///
+    /// An address that is verified already is [`AlreadyConfirmed`], by whichever verification.
+    ///
+    /// [`AlreadyConfirmed`]: EmailConfirmation::AlreadyConfirmed
+    ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
@@ -145,7 +160,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
 
-    /// Ends a session for ever; returns whether it was live.
+    /// Ends a session for ever; returns whether it was live at `now`.
+    ///
+    /// An expired session is marked too, since another node's clock may run behind.
     ///
     /// # Errors
     ///
@@ -157,7 +174,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Ends every live session of the user; returns how many.
+    /// Ends every session of the user; returns how many of them were live at `now`.
     ///
     /// # Errors
     ///

@@ -1,0 +1,102 @@
+//! The PostgreSQL schema.
+
+use sqlx::Connection;
+use sqlx::migrate::{MigrateError, Migration, Migrator};
+
+use super::{PostgresStore, Replay, error};
+use crate::store::{StoreError, stored};
+
+fn migrations() -> Vec<Migration> {
+    vec![
+        stored::migration(
+            1,
+            "users",
+            include_str!("../../../migrations/postgres/0001_users.sql"),
+        ),
+        stored::migration(
+            2,
+            "sessions",
+            include_str!("../../../migrations/postgres/0002_sessions.sql"),
+        ),
+        stored::migration(
+            3,
+            "outbox",
+            include_str!("../../../migrations/postgres/0003_outbox.sql"),
+        ),
+    ]
+}
+
+impl PostgresStore {
+    /// Applies the migrations that the database lacks, under an advisory lock, so that any number
+    /// of nodes may call it at the same time.
+    ///
+    /// The tables and the history table `auth_migrations` are made in the first schema of the
+    /// connection's search path. The role needs the right to create tables there; at run time it
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::Unavailable`] if the database does not answer;
+    /// - [`StoreError::Failed`] if a migration fails, was changed after it had been applied, or
+    ///   was applied by a newer version of this crate.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut migrator = Migrator::with_migrations(migrations());
+        migrator.dangerous_set_table_name(stored::MIGRATIONS_TABLE);
+        // The lock belongs to the connection and survives a failed run: never give it to the pool.
+        let connection = self.pool.acquire().await.map_err(error::store_error)?;
+        let mut connection = connection.detach();
+        let outcome = migrator.run_direct(None, &mut connection, false).await;
+        // Closing a connection that broke during the run fails; the outcome says that already.
+        let _ = connection.close().await;
+        outcome.map_err(|failure| match failure {
+            MigrateError::Execute(cause) => error::store_error(cause),
+            other => StoreError::Failed(other.into()),
+        })
+    }
+
+    /// The names of the migrations that the database lacks, such as `0001_users`.
+    ///
+    /// A server that is not to migrate by itself asks this before it serves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let history = self
+            .run(Replay::Safe, || async {
+                sqlx::query_scalar("SELECT to_regclass('auth_migrations') IS NOT NULL")
+                    .fetch_one(&self.pool)
+                    .await
+            })
+            .await?;
+        let applied = if history {
+            self.run(Replay::Safe, || async {
+                sqlx::query_scalar("SELECT version FROM auth_migrations WHERE success")
+                    .fetch_all(&self.pool)
+                    .await
+            })
+            .await?
+        } else {
+            Vec::new()
+        };
+        Ok(stored::pending(&migrations(), &applied))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_in_the_folder_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let embedded = stored::pending(&migrations(), &[]);
+        let embedded: Vec<String> = embedded.iter().map(|name| format!("{name}.sql")).collect();
+        assert_eq!(embedded, files);
+    }
+}

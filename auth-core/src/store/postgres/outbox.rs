@@ -1,0 +1,151 @@
+//! The outbox in PostgreSQL.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Error, PgPool, Row};
+
+use super::{PostgresStore, Replay, rows};
+use crate::Timestamp;
+use crate::store::{ClaimedMail, NewMail, OutboxStore, StoreError, stored};
+
+#[async_trait]
+impl OutboxStore for PostgresStore {
+    async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError> {
+        self.run(Replay::Safe, || enqueue(&self.pool, mail)).await
+    }
+
+    async fn claim_mail(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedMail>, StoreError> {
+        self.run(Replay::Unsafe, || claim(&self.pool, now, lease))
+            .await
+    }
+
+    async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
+        self.run(Replay::Safe, || complete(&self.pool, mail)).await
+    }
+
+    async fn postpone_mail(
+        &self,
+        mail: &ClaimedMail,
+        due: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.run(Replay::Safe, || postpone(&self.pool, mail, due, reason))
+            .await
+    }
+
+    async fn abandon_mail(
+        &self,
+        mail: &ClaimedMail,
+        now: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.run(Replay::Safe, || abandon(&self.pool, mail, now, reason))
+            .await
+    }
+}
+
+async fn enqueue(pool: &PgPool, mail: &NewMail) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO auth_outbox (id, kind, address, address_key, due)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (kind, address_key) WHERE abandoned_at IS NULL DO NOTHING",
+    )
+    .bind(mail.id)
+    .bind(mail.kind.as_str())
+    .bind(mail.to.as_str())
+    .bind(mail.to.key())
+    .bind(rows::to_sql(mail.due)?)
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+async fn claim(
+    pool: &PgPool,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<Option<ClaimedMail>, Error> {
+    let row = sqlx::query(
+        "UPDATE auth_outbox
+         SET due = $2, attempts = attempts + 1
+         WHERE id = (
+             SELECT id
+             FROM auth_outbox
+             WHERE abandoned_at IS NULL AND due <= $1
+             ORDER BY due
+             LIMIT 1
+             FOR UPDATE SKIP LOCKED
+         )
+         RETURNING id, kind, address, address_key, attempts",
+    )
+    .bind(rows::to_sql(now)?)
+    .bind(rows::to_sql(now + lease)?)
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| {
+        Ok(ClaimedMail::new(
+            row.try_get("id")?,
+            stored::mail_kind(row.try_get("kind")?)?,
+            rows::email(&row, "address", "address_key")?,
+            stored::count(row.try_get("attempts")?)?,
+        ))
+    })
+    .transpose()
+}
+
+async fn complete(pool: &PgPool, mail: &ClaimedMail) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM auth_outbox
+         WHERE id = $1 AND attempts = $2 AND abandoned_at IS NULL",
+    )
+    .bind(mail.id)
+    .bind(stored::number(mail.attempt))
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+async fn postpone(
+    pool: &PgPool,
+    mail: &ClaimedMail,
+    due: Timestamp,
+    reason: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_outbox
+         SET due = $3, last_error = $4
+         WHERE id = $1 AND attempts = $2 AND abandoned_at IS NULL",
+    )
+    .bind(mail.id)
+    .bind(stored::number(mail.attempt))
+    .bind(rows::to_sql(due)?)
+    .bind(stored::note(reason))
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+async fn abandon(
+    pool: &PgPool,
+    mail: &ClaimedMail,
+    now: Timestamp,
+    reason: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_outbox
+         SET abandoned_at = $3, last_error = $4
+         WHERE id = $1 AND attempts = $2 AND abandoned_at IS NULL",
+    )
+    .bind(mail.id)
+    .bind(stored::number(mail.attempt))
+    .bind(rows::to_sql(now)?)
+    .bind(stored::note(reason))
+    .execute(pool)
+    .await
+    .map(drop)
+}

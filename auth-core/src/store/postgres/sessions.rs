@@ -1,0 +1,169 @@
+//! Sessions in PostgreSQL.
+
+use async_trait::async_trait;
+use sqlx::{Error, PgPool};
+
+use super::{PostgresStore, Replay, rows};
+use crate::store::{NewSession, SessionStore, StoreError, stored};
+use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
+
+#[async_trait]
+impl SessionStore for PostgresStore {
+    async fn create_session(
+        &self,
+        session: &NewSession,
+        checked: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Unsafe, || insert(&self.pool, session, checked))
+            .await
+    }
+
+    async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.run(Replay::Safe, || select(&self.pool, id)).await
+    }
+
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        from: Generation,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        self.run(Replay::Unsafe, || rotate(&self.pool, id, from, now))
+            .await
+    }
+
+    async fn revoke_session(
+        &self,
+        id: SessionId,
+        reason: RevocationReason,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        // A second run may say that the session had ended before, which it then has: better than
+        // a logout that fails.
+        self.run(Replay::Safe, || revoke(&self.pool, id, reason, now))
+            .await
+    }
+
+    async fn revoke_user_sessions(
+        &self,
+        user: UserId,
+        reason: RevocationReason,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.run(Replay::Safe, || revoke_all(&self.pool, user, reason, now))
+            .await
+    }
+}
+
+/// Locks the user's row against a deactivation or a new password that commits at the same time:
+/// either this statement sees it, or the revocation that follows it sees this session.
+async fn insert(
+    pool: &PgPool,
+    session: &NewSession,
+    checked: &PasswordHash,
+) -> Result<bool, Error> {
+    let inserted = sqlx::query(
+        "INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
+         SELECT $1, id, $3, $4
+         FROM auth_users
+         WHERE id = $2 AND is_active AND password_hash = $5
+         FOR SHARE",
+    )
+    .bind(session.id.as_uuid())
+    .bind(session.user_id.as_uuid())
+    .bind(rows::to_sql(session.created_at)?)
+    .bind(rows::to_sql(session.expires_at)?)
+    .bind(checked.as_stored())
+    .execute(pool)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> {
+    sqlx::query(
+        "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
+                s.revoked_at, u.is_active, u.is_superuser,
+                u.email_verified_at IS NOT NULL AS email_verified
+         FROM auth_sessions AS s
+         JOIN auth_users AS u ON u.id = s.user_id
+         WHERE s.id = $1",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(rows::session)
+    .transpose()
+}
+
+/// A statement that waits for another's revocation of the row checks its conditions again.
+async fn rotate(
+    pool: &PgPool,
+    id: SessionId,
+    from: Generation,
+    now: Timestamp,
+) -> Result<Option<Session>, Error> {
+    let Some(next) = from.next() else {
+        return Ok(None);
+    };
+    sqlx::query(
+        "UPDATE auth_sessions AS s
+         SET generation = $3, rotated_at = $4
+         FROM auth_users AS u
+         WHERE s.id = $1 AND s.generation = $2 AND s.revoked_at IS NULL AND s.expires_at > $4
+             AND u.id = s.user_id AND u.is_active
+         RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
+                   s.revoked_at, u.is_active, u.is_superuser,
+                   u.email_verified_at IS NOT NULL AS email_verified",
+    )
+    .bind(id.as_uuid())
+    .bind(stored::number(from.number()))
+    .bind(stored::number(next.number()))
+    .bind(rows::to_sql(now)?)
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(rows::session)
+    .transpose()
+}
+
+/// Ends an expired session too: another node's clock may run behind ours.
+async fn revoke(
+    pool: &PgPool,
+    id: SessionId,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let was_live = sqlx::query_scalar(
+        "UPDATE auth_sessions
+         SET revoked_at = $2, revoked_reason = $3
+         WHERE id = $1 AND revoked_at IS NULL
+         RETURNING expires_at > $2",
+    )
+    .bind(id.as_uuid())
+    .bind(rows::to_sql(now)?)
+    .bind(reason.as_str())
+    .fetch_optional(pool)
+    .await?;
+    Ok(was_live.unwrap_or(false))
+}
+
+async fn revoke_all(
+    pool: &PgPool,
+    user: UserId,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let were_live: Vec<bool> = sqlx::query_scalar(
+        "UPDATE auth_sessions
+         SET revoked_at = $2, revoked_reason = $3
+         WHERE user_id = $1 AND revoked_at IS NULL
+         RETURNING expires_at > $2",
+    )
+    .bind(user.as_uuid())
+    .bind(rows::to_sql(now)?)
+    .bind(reason.as_str())
+    .fetch_all(pool)
+    .await?;
+    Ok(were_live.into_iter().map(u64::from).sum())
+}

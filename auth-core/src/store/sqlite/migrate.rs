@@ -1,0 +1,101 @@
+//! The SQLite schema.
+
+use sqlx::migrate::{MigrateError, Migration, Migrator};
+
+use super::{SqliteStore, error};
+use crate::store::{StoreError, stored};
+
+fn migrations() -> Vec<Migration> {
+    vec![
+        stored::migration(
+            1,
+            "users",
+            include_str!("../../../migrations/sqlite/0001_users.sql"),
+        ),
+        stored::migration(
+            2,
+            "sessions",
+            include_str!("../../../migrations/sqlite/0002_sessions.sql"),
+        ),
+        stored::migration(
+            3,
+            "outbox",
+            include_str!("../../../migrations/sqlite/0003_outbox.sql"),
+        ),
+    ]
+}
+
+impl SqliteStore {
+    /// Applies the migrations that the database lacks; any number of processes may call it at the
+    /// same time.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::Unavailable`] if the file cannot be used;
+    /// - [`StoreError::Failed`] if a migration fails, was changed after it had been applied, or
+    ///   was applied by a newer version of this crate.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut migrator = Migrator::with_migrations(migrations());
+        migrator.dangerous_set_table_name(stored::MIGRATIONS_TABLE);
+        // SQLite has no lock to name: the write lock is taken before the history is read, and the
+        // migrations' own transactions become savepoints within it.
+        let mut transaction = self
+            .writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(error::store_error)?;
+        migrator
+            .run_direct(None, &mut *transaction, false)
+            .await
+            .map_err(|failure| match failure {
+                MigrateError::Execute(cause) => error::store_error(cause),
+                other => StoreError::Failed(other.into()),
+            })?;
+        transaction.commit().await.map_err(error::store_error)
+    }
+
+    /// The names of the migrations that the database lacks, such as `0001_users`.
+    ///
+    /// A server that is not to migrate by itself asks this before it serves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let history: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*)
+             FROM sqlite_schema
+             WHERE type = 'table' AND name = 'auth_migrations'",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(error::store_error)?;
+        let applied = if history == 0 {
+            Vec::new()
+        } else {
+            sqlx::query_scalar("SELECT version FROM auth_migrations WHERE success")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(error::store_error)?
+        };
+        Ok(stored::pending(&migrations(), &applied))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_in_the_folder_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let embedded = stored::pending(&migrations(), &[]);
+        let embedded: Vec<String> = embedded.iter().map(|name| format!("{name}.sql")).collect();
+        assert_eq!(embedded, files);
+    }
+}

@@ -1,0 +1,76 @@
+//! The SQLite store.
+
+mod connection;
+mod error;
+mod migrate;
+mod outbox;
+mod rows;
+mod sessions;
+mod users;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+
+use crate::store::{Store, StoreError};
+
+/// A [`Store`] in an SQLite file.
+///
+/// Cheap to clone; the clones share their connections. All writes of a process go over one
+/// connection, so that they wait for each other instead of failing; several processes may share
+/// the file.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), auth_core::store::StoreError> {
+/// use auth_core::store::SqliteStore;
+///
+/// let store = SqliteStore::in_memory().await?;
+/// store.migrate().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, which is made if it does not exist, readable by nobody but its owner.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::Unavailable`] if the file cannot be opened or is locked;
+    /// - [`StoreError::Failed`] if it is no database.
+    pub async fn open(path: impl AsRef<Path> + Send) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        connection::create_file(path)?;
+        let writer = connection::writer(path).await.map_err(error::store_error)?;
+        let readers = connection::readers(path);
+        Ok(Self { writer, readers })
+    }
+
+    /// Makes a database that is gone with the last clone of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if SQLite fails.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        let writer = connection::in_memory().await.map_err(error::store_error)?;
+        let readers = writer.clone();
+        Ok(Self { writer, readers })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT COUNT(*) FROM sqlite_schema")
+            .execute(&self.readers)
+            .await
+            .map(drop)
+            .map_err(error::store_error)
+    }
+}

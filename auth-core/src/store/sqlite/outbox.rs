@@ -1,0 +1,153 @@
+//! The outbox in SQLite.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
+
+use super::{SqliteStore, error::store_error, rows};
+use crate::Timestamp;
+use crate::store::{ClaimedMail, NewMail, OutboxStore, StoreError, stored};
+
+#[async_trait]
+impl OutboxStore for SqliteStore {
+    async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError> {
+        enqueue(&self.writer, mail).await.map_err(store_error)
+    }
+
+    async fn claim_mail(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedMail>, StoreError> {
+        claim(&self.writer, now, lease).await.map_err(store_error)
+    }
+
+    async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
+        complete(&self.writer, mail).await.map_err(store_error)
+    }
+
+    async fn postpone_mail(
+        &self,
+        mail: &ClaimedMail,
+        due: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let outcome = postpone(&self.writer, mail, due, reason).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn abandon_mail(
+        &self,
+        mail: &ClaimedMail,
+        now: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let outcome = abandon(&self.writer, mail, now, reason).await;
+        outcome.map_err(store_error)
+    }
+}
+
+pub(super) async fn enqueue(
+    executor: impl SqliteExecutor<'_>,
+    mail: &NewMail,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO auth_outbox (id, kind, address, address_key, due)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (kind, address_key) WHERE abandoned_at IS NULL DO NOTHING",
+    )
+    .bind(mail.id)
+    .bind(mail.kind.as_str())
+    .bind(mail.to.as_str())
+    .bind(mail.to.key())
+    .bind(mail.due.unix_micros())
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+async fn claim(
+    pool: &SqlitePool,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<Option<ClaimedMail>, Error> {
+    let rows = sqlx::query(
+        "UPDATE auth_outbox
+         SET due = ?2, attempts = attempts + 1
+         WHERE id = (
+             SELECT id
+             FROM auth_outbox
+             WHERE abandoned_at IS NULL AND due <= ?1
+             ORDER BY due
+             LIMIT 1
+         )
+         RETURNING id, kind, address, address_key, attempts",
+    )
+    .bind(now.unix_micros())
+    .bind((now + lease).unix_micros())
+    .fetch_all(pool)
+    .await?;
+    rows.first()
+        .map(|row| {
+            Ok(ClaimedMail::new(
+                row.try_get("id")?,
+                stored::mail_kind(row.try_get("kind")?)?,
+                rows::email(row, "address", "address_key")?,
+                stored::count(row.try_get("attempts")?)?,
+            ))
+        })
+        .transpose()
+}
+
+async fn complete(pool: &SqlitePool, mail: &ClaimedMail) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM auth_outbox
+         WHERE id = ?1 AND attempts = ?2 AND abandoned_at IS NULL",
+    )
+    .bind(mail.id)
+    .bind(stored::number(mail.attempt))
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+async fn postpone(
+    pool: &SqlitePool,
+    mail: &ClaimedMail,
+    due: Timestamp,
+    reason: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_outbox
+         SET due = ?3, last_error = ?4
+         WHERE id = ?1 AND attempts = ?2 AND abandoned_at IS NULL",
+    )
+    .bind(mail.id)
+    .bind(stored::number(mail.attempt))
+    .bind(due.unix_micros())
+    .bind(stored::note(reason))
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+async fn abandon(
+    pool: &SqlitePool,
+    mail: &ClaimedMail,
+    now: Timestamp,
+    reason: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_outbox
+         SET abandoned_at = ?3, last_error = ?4
+         WHERE id = ?1 AND attempts = ?2 AND abandoned_at IS NULL",
+    )
+    .bind(mail.id)
+    .bind(stored::number(mail.attempt))
+    .bind(now.unix_micros())
+    .bind(stored::note(reason))
+    .execute(pool)
+    .await
+    .map(drop)
+}

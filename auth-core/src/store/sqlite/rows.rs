@@ -1,0 +1,59 @@
+//! Rows, as SQLite and the domain spell them.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Error, Row};
+
+use crate::store::stored;
+use crate::{EmailAddress, Session, SessionId, SessionOwner, Timestamp, User, UserId, Username};
+
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
+    row.try_get(column).map(Timestamp::from_unix_micros)
+}
+
+fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Error> {
+    let micros: Option<i64> = row.try_get(column)?;
+    Ok(micros.map(Timestamp::from_unix_micros))
+}
+
+pub(super) fn user(row: &SqliteRow) -> Result<User, Error> {
+    let id = UserId::from_uuid(row.try_get("id")?);
+    let username = Username::from_stored(
+        row.try_get::<&str, _>("username")?,
+        row.try_get::<&str, _>("username_canonical")?,
+    );
+    let email = email(row, "email", "email_key")?;
+    Ok(User {
+        email_verified_at: optional_time(row, "email_verified_at")?,
+        is_active: row.try_get("is_active")?,
+        is_superuser: row.try_get("is_superuser")?,
+        ..User::new(id, username, email, time(row, "created_at")?)
+    })
+}
+
+pub(super) fn session(row: &SqliteRow) -> Result<Session, Error> {
+    let id = SessionId::from_uuid(row.try_get("id")?);
+    let owner = SessionOwner {
+        is_active: row.try_get("is_active")?,
+        is_superuser: row.try_get("is_superuser")?,
+        email_verified: row.try_get("email_verified")?,
+        ..SessionOwner::new(UserId::from_uuid(row.try_get("user_id")?))
+    };
+    Ok(Session {
+        generation: stored::generation(row.try_get("generation")?)?,
+        rotated_at: optional_time(row, "rotated_at")?,
+        revoked_at: optional_time(row, "revoked_at")?,
+        ..Session::new(
+            id,
+            owner,
+            time(row, "created_at")?,
+            time(row, "expires_at")?,
+        )
+    })
+}
+
+pub(super) fn email(row: &SqliteRow, typed: &str, key: &str) -> Result<EmailAddress, Error> {
+    Ok(EmailAddress::from_stored(
+        row.try_get::<&str, _>(typed)?,
+        row.try_get::<&str, _>(key)?,
+    ))
+}

@@ -1,0 +1,243 @@
+//! Users in SQLite.
+
+use async_trait::async_trait;
+use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
+
+use super::{SqliteStore, error::store_error, outbox, rows};
+use crate::store::{EmailConfirmation, NewMail, NewUser, StoreError, UserStore, stored};
+use crate::{EmailAddress, Generation, PasswordHash, Timestamp, User, UserId, Username};
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError> {
+        let outcome = match mail {
+            None => insert_user(&self.writer, user).await,
+            Some(mail) => insert_user_with_mail(&self.writer, user, mail).await,
+        };
+        outcome.map_err(store_error)
+    }
+
+    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError> {
+        let outcome = insert_first_superuser(&self.writer, user).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn find_credentials(
+        &self,
+        username: &Username,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        let outcome = select_credentials(&self.readers, username).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        select_user(&self.readers, id).await.map_err(store_error)
+    }
+
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        current: &PasswordHash,
+        replacement: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let outcome = swap_password_hash(&self.writer, id, current, replacement).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn begin_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        let outcome = begin_verification(&self.writer, email).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn confirm_email(
+        &self,
+        id: UserId,
+        email: &EmailAddress,
+        verification: Generation,
+        now: Timestamp,
+    ) -> Result<EmailConfirmation, StoreError> {
+        let outcome = confirm(&self.writer, id, email, verification, now).await;
+        if outcome.map_err(store_error)? {
+            return Ok(EmailConfirmation::Confirmed);
+        }
+        let outcome = is_verified(&self.readers, id, email).await;
+        Ok(match outcome.map_err(store_error)? {
+            Some(true) => EmailConfirmation::AlreadyConfirmed,
+            Some(false) | None => EmailConfirmation::Superseded,
+        })
+    }
+}
+
+async fn insert_user(executor: impl SqliteExecutor<'_>, new: &NewUser) -> Result<(), Error> {
+    let user = &new.user;
+    sqlx::query(
+        "INSERT INTO auth_users
+             (id, username, username_canonical, email, email_key, password_hash,
+              email_verified_at, is_active, is_superuser, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )
+    .bind(user.id.as_uuid())
+    .bind(user.username.as_str())
+    .bind(user.username.canonical())
+    .bind(user.email.as_str())
+    .bind(user.email.key())
+    .bind(new.password_hash.as_stored())
+    .bind(user.email_verified_at.map(Timestamp::unix_micros))
+    .bind(user.is_active)
+    .bind(user.is_superuser)
+    .bind(user.created_at.unix_micros())
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+async fn insert_user_with_mail(
+    pool: &SqlitePool,
+    user: &NewUser,
+    mail: &NewMail,
+) -> Result<(), Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    insert_user(&mut *transaction, user).await?;
+    outbox::enqueue(&mut *transaction, mail).await?;
+    transaction.commit().await
+}
+
+async fn insert_first_superuser(pool: &SqlitePool, new: &NewUser) -> Result<bool, Error> {
+    let user = &new.user;
+    let created = sqlx::query(
+        "INSERT INTO auth_users
+             (id, username, username_canonical, email, email_key, password_hash,
+              email_verified_at, is_active, is_superuser, created_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9
+         WHERE NOT EXISTS (SELECT * FROM auth_users WHERE is_superuser)",
+    )
+    .bind(user.id.as_uuid())
+    .bind(user.username.as_str())
+    .bind(user.username.canonical())
+    .bind(user.email.as_str())
+    .bind(user.email.key())
+    .bind(new.password_hash.as_stored())
+    .bind(user.email_verified_at.map(Timestamp::unix_micros))
+    .bind(user.is_active)
+    .bind(user.created_at.unix_micros())
+    .execute(pool)
+    .await?;
+    Ok(created.rows_affected() == 1)
+}
+
+async fn select_credentials(
+    pool: &SqlitePool,
+    username: &Username,
+) -> Result<Option<(User, PasswordHash)>, Error> {
+    let row = sqlx::query(
+        "SELECT id, username, username_canonical, email, email_key, password_hash,
+                email_verified_at, is_active, is_superuser, created_at
+         FROM auth_users
+         WHERE username_canonical = ?1",
+    )
+    .bind(username.canonical())
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| {
+        let hash = PasswordHash::from_stored(row.try_get::<String, _>("password_hash")?);
+        Ok((rows::user(&row)?, hash))
+    })
+    .transpose()
+}
+
+async fn select_user(pool: &SqlitePool, id: UserId) -> Result<Option<User>, Error> {
+    sqlx::query(
+        "SELECT id, username, username_canonical, email, email_key,
+                email_verified_at, is_active, is_superuser, created_at
+         FROM auth_users
+         WHERE id = ?1",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(rows::user)
+    .transpose()
+}
+
+async fn swap_password_hash(
+    pool: &SqlitePool,
+    id: UserId,
+    current: &PasswordHash,
+    replacement: &PasswordHash,
+) -> Result<bool, Error> {
+    let swapped = sqlx::query(
+        "UPDATE auth_users
+         SET password_hash = ?3
+         WHERE id = ?1 AND password_hash = ?2",
+    )
+    .bind(id.as_uuid())
+    .bind(current.as_stored())
+    .bind(replacement.as_stored())
+    .execute(pool)
+    .await?;
+    Ok(swapped.rows_affected() == 1)
+}
+
+async fn begin_verification(
+    pool: &SqlitePool,
+    email: &EmailAddress,
+) -> Result<Option<(User, Generation)>, Error> {
+    let rows = sqlx::query(
+        "UPDATE auth_users
+         SET email_verification = email_verification + 1
+         WHERE email_key = ?1 AND is_active AND email_verified_at IS NULL
+         RETURNING id, username, username_canonical, email, email_key,
+                   email_verified_at, email_verification, is_active, is_superuser, created_at",
+    )
+    .bind(email.key())
+    .fetch_all(pool)
+    .await?;
+    rows.first()
+        .map(|row| {
+            let verification = stored::generation(row.try_get("email_verification")?)?;
+            Ok((rows::user(row)?, verification))
+        })
+        .transpose()
+}
+
+async fn confirm(
+    pool: &SqlitePool,
+    id: UserId,
+    email: &EmailAddress,
+    verification: Generation,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let confirmed = sqlx::query(
+        "UPDATE auth_users
+         SET email_verified_at = ?4
+         WHERE id = ?1 AND email_key = ?2 AND email_verification = ?3
+             AND email_verified_at IS NULL",
+    )
+    .bind(id.as_uuid())
+    .bind(email.key())
+    .bind(stored::number(verification.number()))
+    .bind(now.unix_micros())
+    .execute(pool)
+    .await?;
+    Ok(confirmed.rows_affected() == 1)
+}
+
+async fn is_verified(
+    pool: &SqlitePool,
+    id: UserId,
+    email: &EmailAddress,
+) -> Result<Option<bool>, Error> {
+    sqlx::query_scalar(
+        "SELECT email_verified_at IS NOT NULL
+         FROM auth_users
+         WHERE id = ?1 AND email_key = ?2",
+    )
+    .bind(id.as_uuid())
+    .bind(email.key())
+    .fetch_optional(pool)
+    .await
+}
