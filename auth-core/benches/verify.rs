@@ -24,7 +24,12 @@ fn token() -> String {
         "jti": "AAAAAAAAAAAAAAAAAAAAAA", "sid": "6b0f9f0a-0000-4000-8000-000000000002",
         "roles": ["superuser"],
     });
-    encode(&header, &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+    encode(
+        &header,
+        &claims,
+        &EncodingKey::from_secret(SECRET.as_bytes()),
+    )
+    .unwrap()
 }
 
 fn verify(c: &mut Criterion) {
@@ -33,7 +38,9 @@ fn verify(c: &mut Criterion) {
 
     let keys = JwtKeys::hs256(SecretKey::parse(SECRET).unwrap());
     let verifier = AccessTokenVerifier::new(&keys, ISSUER, ISSUER, Arc::new(SystemClock));
-    group.bench_function("ours", |b| b.iter(|| verifier.verify(black_box(&token)).unwrap()));
+    group.bench_function("ours", |b| {
+        b.iter(|| verifier.verify(black_box(&token)).unwrap())
+    });
 
     let key = DecodingKey::from_secret(SECRET.as_bytes());
     let mut validation = Validation::new(Algorithm::HS256);

@@ -2,6 +2,7 @@
 
 mod clock;
 mod email;
+mod engine;
 mod error;
 pub mod mail;
 pub mod password;
@@ -16,6 +17,7 @@ mod username;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use email::{EmailAddress, EmailError};
+pub use engine::{Bootstrap, EmailVerification, Engine, EngineBuilder, Rotation, SettingsError};
 pub use error::{AuthError, FieldErrors};
 pub use password::{
     Argon2Params, Password, PasswordHash, PasswordHasher, PasswordHasherBuilder, PasswordPolicy,

@@ -34,7 +34,7 @@ fn secret(text: &str) -> SecretKey {
 }
 
 fn hasher(params: Argon2Params) -> PasswordHasher {
-    PasswordHasher::builder().with_params(params).with_threads(2).build().unwrap()
+    PasswordHasher::builder().with_params(params).build().unwrap()
 }
 
 impl World {
@@ -149,7 +149,7 @@ async fn s4_1_every_refusal_of_a_login_is_the_same(store: Arc<dyn Store>) {
     let world = World::new(store);
     world.register_verified("alice").await;
     world.register("unverified").await.unwrap();
-    let mut inactive = support::user("inactive", true);
+    let mut inactive = support::user("inactive");
     inactive.user.is_active = false;
     inactive.password_hash = world
         .store

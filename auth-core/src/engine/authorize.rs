@@ -5,7 +5,10 @@ use crate::{AuthError, Principal, Superuser};
 
 impl Inner {
     /// Asks the store, since the token tells only what was true when it was issued.
-    pub(super) async fn require_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
+    pub(super) async fn require_superuser(
+        &self,
+        caller: &Principal,
+    ) -> Result<Superuser, AuthError> {
         let session = self
             .store
             .find_session(caller.session_id)

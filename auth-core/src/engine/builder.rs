@@ -15,9 +15,25 @@ use crate::{
 
 /// Names that a stranger could take for the service itself (RFC 2142 among others).
 const RESERVED_USERNAMES: &[&str] = &[
-    "abuse", "administrator", "anonymous", "daemon", "hostmaster", "mailer-daemon", "no-reply",
-    "nobody", "noreply", "null", "operator", "postmaster", "root", "security", "superuser",
-    "support", "system", "undefined", "webmaster",
+    "abuse",
+    "administrator",
+    "anonymous",
+    "daemon",
+    "hostmaster",
+    "mailer-daemon",
+    "no-reply",
+    "nobody",
+    "noreply",
+    "null",
+    "operator",
+    "postmaster",
+    "root",
+    "security",
+    "superuser",
+    "support",
+    "system",
+    "undefined",
+    "webmaster",
 ];
 
 /// Builds an [`Engine`]; every setting has a safe default.
@@ -63,7 +79,10 @@ impl EngineBuilder {
             email_verification: EmailVerification::Required,
             hasher: None,
             policy: PasswordPolicy::default(),
-            reserved_usernames: RESERVED_USERNAMES.iter().map(|&name| name.to_owned()).collect(),
+            reserved_usernames: RESERVED_USERNAMES
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect(),
             templates: MailTemplates::default(),
             clock: Arc::new(SystemClock),
         }
@@ -168,7 +187,9 @@ impl EngineBuilder {
         if self.refresh_ttl < self.access_ttl {
             return Err(SettingsError::RefreshTtl);
         }
-        let is_http = ["https://", "http://"].iter().any(|scheme| self.public_url.starts_with(scheme));
+        let is_http = ["https://", "http://"]
+            .iter()
+            .any(|scheme| self.public_url.starts_with(scheme));
         if !is_http || self.public_url.contains(['?', '#']) {
             return Err(SettingsError::PublicUrl);
         }
@@ -233,5 +254,5 @@ pub enum SettingsError {
     PublicUrl,
     /// The hashing threads.
     #[error("the password hasher cannot be started")]
-    PasswordHasher(#[from] crate::HasherSettingsError),
+    PasswordHasher(#[from] crate::password::HasherError),
 }

@@ -1,15 +1,14 @@
 //! A user logs in.
 
 use super::Inner;
+use crate::password::Verification;
 use crate::store::NewSession;
-use crate::{
-    AuthError, Login, Password, PasswordHash, SessionOwner, TokenPair, User, Username, Verification,
-};
+use crate::{AuthError, Login, Password, PasswordHash, SessionOwner, TokenPair, User, Username};
 
 impl Inner {
     /// Every refusal costs one hash, or comes before any user is looked up.
     pub(super) async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError> {
-        if login.password.expose().len() > self.policy.max_bytes() {
+        if login.password.expose().len() > Password::MAX_BYTES {
             return Err(AuthError::InvalidCredentials);
         }
         // The hash that was checked can be replaced before the session begins: by the same
@@ -27,11 +26,13 @@ impl Inner {
             let session = NewSession::new(user.id, now, now + self.refresh_ttl);
             if self.store.create_session(&session, &checked).await? {
                 if verification == Verification::MatchOutdated {
-                    self.renew_hash(&user, &checked, login.password.clone()).await;
+                    self.renew_hash(&user, &checked, login.password.clone())
+                        .await;
                 }
                 return Ok(TokenPair::new(
                     self.issue_access_token(owner, session.id)?,
-                    self.refresh_tokens.derive(session.id, crate::Generation::FIRST),
+                    self.refresh_tokens
+                        .derive(session.id, crate::Generation::FIRST),
                 ));
             }
         }
@@ -47,7 +48,10 @@ impl Inner {
             None => None,
         };
         let (user, hash) = found.unzip();
-        let verification = self.hasher.verify(login.password.clone(), hash.clone()).await?;
+        let verification = self
+            .hasher
+            .verify(login.password.clone(), hash.clone())
+            .await?;
         match (user, hash, verification) {
             (Some(user), Some(hash), Verification::Match | Verification::MatchOutdated)
                 if user.is_active =>

@@ -7,7 +7,10 @@ impl Inner {
     /// Possession of the token is the authority, whatever its generation: who holds a replaced
     /// token can end the session by using it as well.
     pub(super) async fn log_out(&self, refresh_token: &str) -> Result<(), AuthError> {
-        let (id, _) = self.refresh_tokens.open(refresh_token).ok_or(AuthError::TokenInvalid)?;
+        let (id, _) = self
+            .refresh_tokens
+            .open(refresh_token)
+            .ok_or(AuthError::TokenInvalid)?;
         let ended = self
             .store
             .revoke_session(id, RevocationReason::Logout, self.clock.now())

@@ -23,9 +23,9 @@ use crate::mail::{Letters, MailTransport, MailWorker};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
 use crate::{
-    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login, PasswordHasher,
-    PasswordPolicy, Principal, Refreshed, Registration, Role, SecretKeys, SessionId, SessionOwner,
-    Superuser, TokenPair, UserId,
+    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login,
+    PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, Role, SecretKeys,
+    SessionId, SessionOwner, Superuser, TokenPair, UserId,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -153,13 +153,20 @@ impl Inner {
         owner: SessionOwner,
         session: SessionId,
     ) -> Result<AccessToken, AuthError> {
-        let roles: &[&str] = if owner.is_superuser { &[Role::SUPERUSER] } else { &[] };
-        self.access_tokens.issue(owner.id, session, roles, self.clock.now())
+        let roles: &[&str] = if owner.is_superuser {
+            &[Role::SUPERUSER]
+        } else {
+            &[]
+        };
+        self.access_tokens
+            .issue(owner.id, session, roles, self.clock.now())
     }
 
     fn may_use_tokens(&self, owner: SessionOwner) -> Result<(), AuthError> {
         match self.email_verification {
-            EmailVerification::Required if !owner.email_verified => Err(AuthError::EmailNotVerified),
+            EmailVerification::Required if !owner.email_verified => {
+                Err(AuthError::EmailNotVerified)
+            }
             EmailVerification::Required | EmailVerification::Optional => Ok(()),
         }
     }

@@ -5,7 +5,10 @@ use crate::{AuthError, Generation, Refreshed, RevocationReason, Session, Timesta
 
 impl Inner {
     pub(super) async fn refresh(&self, refresh_token: &str) -> Result<Refreshed, AuthError> {
-        let (id, presented) = self.refresh_tokens.open(refresh_token).ok_or(AuthError::TokenInvalid)?;
+        let (id, presented) = self
+            .refresh_tokens
+            .open(refresh_token)
+            .ok_or(AuthError::TokenInvalid)?;
         let now = self.clock.now();
         if let Rotation::On { .. } = self.rotation
             && let Some(session) = self.store.rotate_session(id, presented, now).await?
@@ -13,14 +16,20 @@ impl Inner {
             return self.answer(&session, Some(session.generation));
         }
         // Rotation is off, or the token is not the current one of a live session.
-        let session = self.store.find_session(id).await?.ok_or(AuthError::TokenRevoked)?;
+        let session = self
+            .store
+            .find_session(id)
+            .await?
+            .ok_or(AuthError::TokenRevoked)?;
         match judge(&session, presented, now, self.rotation) {
             Verdict::Good => self.answer(&session, None),
             Verdict::Repeated => self.answer(&session, Some(session.generation)),
             Verdict::Ended => Err(AuthError::TokenRevoked),
             Verdict::Expired => Err(AuthError::TokenExpired),
             Verdict::Reused => {
-                self.store.revoke_session(id, RevocationReason::ReuseDetected, now).await?;
+                self.store
+                    .revoke_session(id, RevocationReason::ReuseDetected, now)
+                    .await?;
                 tracing::warn!(
                     user = %session.owner.id,
                     session = %id,
@@ -74,7 +83,10 @@ fn judge(session: &Session, presented: Generation, now: Timestamp, rotation: Rot
     let in_grace = session
         .rotated_at
         .is_some_and(|rotated_at| now.saturating_since(rotated_at) < rotation.grace());
-    match (presented.next() == Some(session.generation) && in_grace, rotation) {
+    match (
+        presented.next() == Some(session.generation) && in_grace,
+        rotation,
+    ) {
         (true, Rotation::Off) => Verdict::Good,
         (true, Rotation::On { .. }) => Verdict::Repeated,
         // A generation from the future was issued, and then lost with the database's last
@@ -99,7 +111,12 @@ mod tests {
     fn session(generation: u32, rotated_ago: u64) -> Session {
         let owner = SessionOwner::new(UserId::generate());
         let begun = NOW - Duration::from_secs(3600);
-        let mut session = Session::new(SessionId::generate(), owner, begun, NOW + Duration::from_secs(1));
+        let mut session = Session::new(
+            SessionId::generate(),
+            owner,
+            begun,
+            NOW + Duration::from_secs(1),
+        );
         session.generation = Generation::new(generation);
         session.rotated_at = (generation > 0).then(|| NOW - Duration::from_secs(rotated_ago));
         session
@@ -113,7 +130,9 @@ mod tests {
     fn s7_8_the_token_one_behind_gets_the_current_one_within_the_grace_only() {
         assert_eq!(verdict(&session(5, 599), 4, ON), Verdict::Repeated);
         assert_eq!(verdict(&session(5, 600), 4, ON), Verdict::Reused);
-        let no_grace = Rotation::On { grace: Duration::ZERO };
+        let no_grace = Rotation::On {
+            grace: Duration::ZERO,
+        };
         assert_eq!(verdict(&session(5, 0), 4, no_grace), Verdict::Reused);
     }
 
@@ -144,7 +163,10 @@ mod tests {
         expired.expires_at = NOW;
         for presented in [4, 5] {
             assert_eq!(verdict(&expired, presented, ON), Verdict::Expired);
-            assert_eq!(verdict(&expired, presented, Rotation::Off), Verdict::Expired);
+            assert_eq!(
+                verdict(&expired, presented, Rotation::Off),
+                Verdict::Expired
+            );
         }
     }
 

@@ -3,7 +3,9 @@
 use super::Inner;
 use crate::mail::MailKind;
 use crate::store::{NewMail, NewUser};
-use crate::{AuthError, EmailAddress, FieldErrors, Password, Registration, Superuser, User, UserId, Username};
+use crate::{
+    AuthError, EmailAddress, FieldErrors, Password, Registration, Superuser, User, UserId, Username,
+};
 
 impl Inner {
     pub(super) async fn register(
@@ -17,7 +19,9 @@ impl Inner {
         let user = User::new(UserId::generate(), accepted.username, accepted.email, now);
         let mail = NewMail::new(MailKind::VerifyEmail, user.email.clone(), now);
         let id = user.id;
-        self.store.create_user(&NewUser::new(user, password_hash), Some(&mail)).await?;
+        self.store
+            .create_user(&NewUser::new(user, password_hash), Some(&mail))
+            .await?;
         self.mail_owed.notify_one();
         tracing::info!(user = %id, by = %by.user_id(), "user registered");
         Ok(id)

@@ -7,7 +7,10 @@ use crate::{AuthError, EmailAddress, FieldErrors};
 
 impl Inner {
     pub(super) async fn verify_email(&self, token: &str) -> Result<(), AuthError> {
-        let claim = self.verification_tokens.open(token).ok_or(AuthError::LinkInvalid)?;
+        let claim = self
+            .verification_tokens
+            .open(token)
+            .ok_or(AuthError::LinkInvalid)?;
         let now = self.clock.now();
         if now >= claim.expires_at {
             return Err(AuthError::LinkExpired);

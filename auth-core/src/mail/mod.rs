@@ -1,10 +1,30 @@
 //! Mail: what is written, how it travels, and the worker that empties the outbox.
 
+#[cfg(feature = "mail-folder")]
+mod folder;
+mod letters;
+#[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
+mod message;
+#[cfg(feature = "mail-smtp")]
+mod smtp;
+mod templates;
+mod worker;
+
 use std::fmt;
 
 use async_trait::async_trait;
 
 use crate::EmailAddress;
+
+#[cfg(feature = "mail-folder")]
+pub use folder::FolderTransport;
+pub(crate) use letters::Letters;
+#[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
+pub use message::{Sender, SenderError};
+#[cfg(feature = "mail-smtp")]
+pub use smtp::{SmtpTransport, SmtpUrlError};
+pub use templates::{MailTemplates, TemplateError};
+pub use worker::MailWorker;
 
 /// Why we write to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
