@@ -11,6 +11,8 @@ mod secret;
 mod service;
 mod session;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod user;
 mod username;

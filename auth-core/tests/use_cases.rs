@@ -34,7 +34,10 @@ fn secret(text: &str) -> SecretKey {
 }
 
 fn hasher(params: Argon2Params) -> PasswordHasher {
-    PasswordHasher::builder().with_params(params).build().unwrap()
+    PasswordHasher::builder()
+        .with_params(params)
+        .build()
+        .unwrap()
 }
 
 impl World {
@@ -43,7 +46,9 @@ impl World {
     }
 
     fn with(store: Arc<dyn Store>, settings: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(1_700_000_000)));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(
+            1_700_000_000,
+        )));
         let builder = Engine::builder(
             Arc::clone(&store),
             SecretKeys::new(secret("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0")),
@@ -91,12 +96,20 @@ impl World {
     }
 
     async fn log_in_with(&self, name: &str, password: &str) -> Result<TokenPair, AuthError> {
-        self.engine.log_in(Login::new(name, Password::new(password))).await
+        self.engine
+            .log_in(Login::new(name, Password::new(password)))
+            .await
     }
 
     async fn refresh(&self, token: &str) -> Result<Option<String>, &'static str> {
-        let refreshed = self.engine.refresh(token).await.map_err(|error| error.code())?;
-        Ok(refreshed.refresh_token.map(|token| token.expose().to_owned()))
+        let refreshed = self
+            .engine
+            .refresh(token)
+            .await
+            .map_err(|error| error.code())?;
+        Ok(refreshed
+            .refresh_token
+            .map(|token| token.expose().to_owned()))
     }
 }
 
@@ -113,10 +126,18 @@ fn rotating(builder: EngineBuilder) -> EngineBuilder {
 async fn a_user_is_registered_verified_logs_in_refreshes_and_logs_out(store: Arc<dyn Store>) {
     let world = World::new(store);
     let operator = Registration::new("admin", Password::new(PASSWORD), "admin@localhost");
-    world.engine.create_superuser(operator, Bootstrap::FirstSuperuser).await.unwrap().unwrap();
+    world
+        .engine
+        .create_superuser(operator, Bootstrap::FirstSuperuser)
+        .await
+        .unwrap()
+        .unwrap();
     let admin = world.log_in("admin").await.unwrap();
-    let principal =
-        world.engine.access_token_verifier().verify(admin.access_token.expose()).unwrap();
+    let principal = world
+        .engine
+        .access_token_verifier()
+        .verify(admin.access_token.expose())
+        .unwrap();
     assert!(principal.has_role(Role::SUPERUSER));
     let superuser = world.engine.require_superuser(&principal).await.unwrap();
 
@@ -126,22 +147,37 @@ async fn a_user_is_registered_verified_logs_in_refreshes_and_logs_out(store: Arc
     world.engine.verify_email(&token).await.unwrap();
 
     let tokens = world.log_in("ALICE").await.unwrap();
-    let principal =
-        world.engine.access_token_verifier().verify(tokens.access_token.expose()).unwrap();
+    let principal = world
+        .engine
+        .access_token_verifier()
+        .verify(tokens.access_token.expose())
+        .unwrap();
     assert_eq!(principal.user_id, id);
     assert!(principal.roles.is_empty());
-    assert_eq!(code(world.engine.require_superuser(&principal).await), "permission_denied");
+    assert_eq!(
+        code(world.engine.require_superuser(&principal).await),
+        "permission_denied"
+    );
 
     let refresh_token = tokens.refresh_token.expose();
     let refreshed = world.engine.refresh(refresh_token).await.unwrap();
     assert!(refreshed.refresh_token.is_none());
-    let again =
-        world.engine.access_token_verifier().verify(refreshed.access_token.expose()).unwrap();
-    assert_eq!((again.user_id, again.session_id), (id, principal.session_id));
+    let again = world
+        .engine
+        .access_token_verifier()
+        .verify(refreshed.access_token.expose())
+        .unwrap();
+    assert_eq!(
+        (again.user_id, again.session_id),
+        (id, principal.session_id)
+    );
 
     world.engine.log_out(refresh_token).await.unwrap();
     assert_eq!(world.refresh(refresh_token).await, Err("token_revoked"));
-    assert_eq!(code(world.engine.require_superuser(&principal).await), "token_revoked");
+    assert_eq!(
+        code(world.engine.require_superuser(&principal).await),
+        "token_revoked"
+    );
     world.engine.log_out(refresh_token).await.unwrap();
 }
 
@@ -176,11 +212,16 @@ async fn s4_1_every_refusal_of_a_login_is_the_same(store: Arc<dyn Store>) {
     }
 }
 
-async fn s4_3_only_the_right_password_tells_that_the_address_is_not_verified(store: Arc<dyn Store>) {
+async fn s4_3_only_the_right_password_tells_that_the_address_is_not_verified(
+    store: Arc<dyn Store>,
+) {
     let world = World::new(store);
     world.register("alice").await.unwrap();
     assert_eq!(code(world.log_in("alice").await), "email_not_verified");
-    assert_eq!(code(world.log_in_with("alice", "wrong password").await), "invalid_credentials");
+    assert_eq!(
+        code(world.log_in_with("alice", "wrong password").await),
+        "invalid_credentials"
+    );
 }
 
 async fn s8_6_without_verification_required_the_login_gives_tokens(store: Arc<dyn Store>) {
@@ -200,17 +241,26 @@ async fn s1_2_a_hash_of_other_parameters_is_replaced_at_the_next_login(store: Ar
     let before = World::new(Arc::clone(&store));
     before.register_verified("alice").await;
     let stored = || async {
-        let found = store.find_credentials(&"alice".parse().unwrap()).await.unwrap();
+        let found = store
+            .find_credentials(&"alice".parse().unwrap())
+            .await
+            .unwrap();
         found.unwrap().1.as_stored().to_owned()
     };
     let old = stored().await;
     let after = World::with(Arc::clone(&store), |builder| {
         builder.with_password_hasher(hasher(Argon2Params::default()))
     });
-    assert_eq!(code(after.log_in_with("alice", "wrong password").await), "invalid_credentials");
+    assert_eq!(
+        code(after.log_in_with("alice", "wrong password").await),
+        "invalid_credentials"
+    );
     assert_eq!(stored().await, old, "a wrong password changes nothing");
     let logins = futures(4, || after.log_in("alice")).await;
-    assert!(logins.into_iter().all(|login| login.is_ok()), "logins at once all succeed");
+    assert!(
+        logins.into_iter().all(|login| login.is_ok()),
+        "logins at once all succeed"
+    );
     let new = stored().await;
     assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
     after.log_in("alice").await.unwrap();
@@ -231,15 +281,27 @@ async fn registration_names_every_field_that_breaks_a_rule(store: Arc<dyn Store>
 async fn s3_3_reserved_names_are_refused_in_any_spelling(store: Arc<dyn Store>) {
     let world = World::new(store);
     for name in ["root", "ROOT", "Postmaster", "system"] {
-        assert_eq!(code(world.register(name).await), "validation_failed", "{name}");
+        assert_eq!(
+            code(world.register(name).await),
+            "validation_failed",
+            "{name}"
+        );
     }
     assert_eq!(code(world.register("admin").await), "success");
 }
 
 async fn s8_9_of_many_registrations_at_once_one_succeeds(store: Arc<dyn Store>) {
     let world = World::new(store);
-    let codes: Vec<&str> = futures(100, || world.register("alice")).await.into_iter().map(code).collect();
-    assert_eq!(codes.iter().filter(|&&code| code == "success").count(), 1, "{codes:?}");
+    let codes: Vec<&str> = futures(100, || world.register("alice"))
+        .await
+        .into_iter()
+        .map(code)
+        .collect();
+    assert_eq!(
+        codes.iter().filter(|&&code| code == "success").count(),
+        1,
+        "{codes:?}"
+    );
     let refused = |code: &&&str| **code == "username_taken" || **code == "email_taken";
     assert_eq!(codes.iter().filter(refused).count(), 99, "{codes:?}");
     world.mailed_token().await;
@@ -252,8 +314,18 @@ async fn s8_1_a_verification_link_works_once(store: Arc<dyn Store>) {
     world.register("alice").await.unwrap();
     let token = world.mailed_token().await;
     let mut tampered = token.clone();
-    tampered.replace_range(10..11, if token.as_bytes()[10] == b'A' { "B" } else { "A" });
-    assert_eq!(code(world.engine.verify_email(&tampered).await), "link_invalid");
+    tampered.replace_range(
+        10..11,
+        if token.as_bytes()[10] == b'A' {
+            "B"
+        } else {
+            "A"
+        },
+    );
+    assert_eq!(
+        code(world.engine.verify_email(&tampered).await),
+        "link_invalid"
+    );
     assert_eq!(code(world.engine.verify_email("").await), "link_invalid");
     assert_eq!(code(world.engine.verify_email(&token).await), "success");
     assert_eq!(code(world.engine.verify_email(&token).await), "link_used");
@@ -263,9 +335,16 @@ async fn s8_1_a_newer_mail_ends_the_earlier_link(store: Arc<dyn Store>) {
     let world = World::new(store);
     world.register("alice").await.unwrap();
     let first = world.mailed_token().await;
-    world.engine.resend_verification("ALICE@example.org").await.unwrap();
+    world
+        .engine
+        .resend_verification("ALICE@example.org")
+        .await
+        .unwrap();
     let second = world.mailed_token().await;
-    assert_eq!(code(world.engine.verify_email(&first).await), "link_invalid");
+    assert_eq!(
+        code(world.engine.verify_email(&first).await),
+        "link_invalid"
+    );
     assert_eq!(code(world.engine.verify_email(&second).await), "success");
 }
 
@@ -274,7 +353,10 @@ async fn s8_1_a_verification_link_expires(store: Arc<dyn Store>) {
     world.register("alice").await.unwrap();
     let token = world.mailed_token().await;
     world.clock.advance(24 * 60 * MINUTE);
-    assert_eq!(code(world.engine.verify_email(&token).await), "link_expired");
+    assert_eq!(
+        code(world.engine.verify_email(&token).await),
+        "link_expired"
+    );
     assert_eq!(code(world.log_in("alice").await), "email_not_verified");
 }
 
@@ -282,17 +364,29 @@ async fn s4_6_a_resend_answers_the_same_for_unknown_addresses(store: Arc<dyn Sto
     let world = World::new(store);
     world.register_verified("alice").await;
     for address in ["nobody@example.org", "alice@example.org"] {
-        assert_eq!(code(world.engine.resend_verification(address).await), "success");
+        assert_eq!(
+            code(world.engine.resend_verification(address).await),
+            "success"
+        );
     }
     world.worker.deliver_due().await.unwrap();
     assert!(world.mails.take().is_empty(), "neither is unverified");
-    assert_eq!(code(world.engine.resend_verification("nonsense").await), "validation_failed");
+    assert_eq!(
+        code(world.engine.resend_verification("nonsense").await),
+        "validation_failed"
+    );
 }
 
 async fn s7_4_a_session_ends_at_its_absolute_lifetime(store: Arc<dyn Store>) {
     let world = World::with(store, rotating);
     world.register_verified("alice").await;
-    let mut token = world.log_in("alice").await.unwrap().refresh_token.expose().to_owned();
+    let mut token = world
+        .log_in("alice")
+        .await
+        .unwrap()
+        .refresh_token
+        .expose()
+        .to_owned();
     for _ in 0..13 {
         world.clock.advance(24 * 60 * MINUTE);
         token = world.refresh(&token).await.unwrap().unwrap();
@@ -305,20 +399,40 @@ async fn s7_4_a_session_ends_at_its_absolute_lifetime(store: Arc<dyn Store>) {
 async fn s7_8_a_lost_answer_is_given_again_within_the_grace(store: Arc<dyn Store>) {
     let world = World::with(store, rotating);
     world.register_verified("alice").await;
-    let first = world.log_in("alice").await.unwrap().refresh_token.expose().to_owned();
+    let first = world
+        .log_in("alice")
+        .await
+        .unwrap()
+        .refresh_token
+        .expose()
+        .to_owned();
     let second = world.refresh(&first).await.unwrap().unwrap();
     assert_ne!(first, second);
     world.clock.advance(9 * MINUTE);
     assert_eq!(world.refresh(&first).await.unwrap(), Some(second.clone()));
     let third = world.refresh(&second).await.unwrap().unwrap();
-    assert_eq!(world.refresh(&first).await, Err("token_revoked"), "the successor was used");
-    assert_eq!(world.refresh(&third).await, Err("token_revoked"), "reuse ends the session");
+    assert_eq!(
+        world.refresh(&first).await,
+        Err("token_revoked"),
+        "the successor was used"
+    );
+    assert_eq!(
+        world.refresh(&third).await,
+        Err("token_revoked"),
+        "reuse ends the session"
+    );
 }
 
 async fn s7_8_outside_of_the_grace_the_earlier_token_ends_the_session(store: Arc<dyn Store>) {
     let world = World::with(store, rotating);
     world.register_verified("alice").await;
-    let first = world.log_in("alice").await.unwrap().refresh_token.expose().to_owned();
+    let first = world
+        .log_in("alice")
+        .await
+        .unwrap()
+        .refresh_token
+        .expose()
+        .to_owned();
     let second = world.refresh(&first).await.unwrap().unwrap();
     world.clock.advance(10 * MINUTE);
     assert_eq!(world.refresh(&first).await, Err("token_revoked"));
@@ -328,19 +442,45 @@ async fn s7_8_outside_of_the_grace_the_earlier_token_ends_the_session(store: Arc
 async fn s7_8_of_many_refreshes_at_once_all_get_the_one_successor(store: Arc<dyn Store>) {
     let world = World::with(store, rotating);
     world.register_verified("alice").await;
-    let token = world.log_in("alice").await.unwrap().refresh_token.expose().to_owned();
+    let token = world
+        .log_in("alice")
+        .await
+        .unwrap()
+        .refresh_token
+        .expose()
+        .to_owned();
     let answers = futures(100, || world.refresh(&token)).await;
-    let successors: HashSet<_> = answers.into_iter().map(|answer| answer.unwrap().unwrap()).collect();
+    let successors: HashSet<_> = answers
+        .into_iter()
+        .map(|answer| answer.unwrap().unwrap())
+        .collect();
     assert_eq!(successors.len(), 1);
     assert!(!successors.contains(&token));
 }
 
 async fn s7_7_no_refresh_succeeds_after_a_logout_that_it_raced(store: Arc<dyn Store>) {
-    for rotation in [Rotation::Off, Rotation::On { grace: Rotation::DEFAULT_GRACE }] {
-        let name = if rotation == Rotation::Off { "off" } else { "on" };
-        let world = World::with(Arc::clone(&store), |builder| builder.with_rotation(rotation));
+    for rotation in [
+        Rotation::Off,
+        Rotation::On {
+            grace: Rotation::DEFAULT_GRACE,
+        },
+    ] {
+        let name = if rotation == Rotation::Off {
+            "off"
+        } else {
+            "on"
+        };
+        let world = World::with(Arc::clone(&store), |builder| {
+            builder.with_rotation(rotation)
+        });
         world.register_verified(name).await;
-        let token = world.log_in(name).await.unwrap().refresh_token.expose().to_owned();
+        let token = world
+            .log_in(name)
+            .await
+            .unwrap()
+            .refresh_token
+            .expose()
+            .to_owned();
         let (raced, ()) = tokio::join!(futures(50, || world.refresh(&token)), async {
             world.engine.log_out(&token).await.unwrap();
             assert_eq!(world.refresh(&token).await, Err("token_revoked"));
@@ -358,11 +498,26 @@ async fn s7_9_logging_out_ends_one_session_and_no_other(store: Arc<dyn Store>) {
     let one = world.log_in("alice").await.unwrap();
     let other = world.log_in("alice").await.unwrap();
     for garbage in ["", "art_", "garbage", other.access_token.expose()] {
-        assert_eq!(code(world.engine.log_out(garbage).await), "token_invalid", "{garbage}");
+        assert_eq!(
+            code(world.engine.log_out(garbage).await),
+            "token_invalid",
+            "{garbage}"
+        );
     }
-    world.engine.log_out(one.refresh_token.expose()).await.unwrap();
-    world.engine.log_out(one.refresh_token.expose()).await.unwrap();
-    assert_eq!(world.refresh(one.refresh_token.expose()).await, Err("token_revoked"));
+    world
+        .engine
+        .log_out(one.refresh_token.expose())
+        .await
+        .unwrap();
+    world
+        .engine
+        .log_out(one.refresh_token.expose())
+        .await
+        .unwrap();
+    assert_eq!(
+        world.refresh(one.refresh_token.expose()).await,
+        Err("token_revoked")
+    );
     assert_eq!(world.refresh(other.refresh_token.expose()).await, Ok(None));
 }
 
@@ -385,7 +540,9 @@ async fn s6_8_tokens_of_one_kind_never_pass_as_another(store: Arc<dyn Store>) {
     }
 }
 
-async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_holds(store: Arc<dyn Store>) {
+async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_holds(
+    store: Arc<dyn Store>,
+) {
     let world = World::new(Arc::clone(&store));
     world.register_verified("alice").await;
     world.log_in("alice").await.unwrap();
@@ -398,9 +555,18 @@ async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_hold
     .with_password_hasher(hasher(Argon2Params::insecure_for_tests()))
     .build()
     .unwrap();
-    let forged = thief.log_in(Login::new("alice", Password::new(PASSWORD))).await.unwrap();
-    assert_eq!(world.refresh(forged.refresh_token.expose()).await, Err("token_invalid"));
-    assert_eq!(code(world.engine.log_out(forged.refresh_token.expose()).await), "token_invalid");
+    let forged = thief
+        .log_in(Login::new("alice", Password::new(PASSWORD)))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.refresh(forged.refresh_token.expose()).await,
+        Err("token_invalid")
+    );
+    assert_eq!(
+        code(world.engine.log_out(forged.refresh_token.expose()).await),
+        "token_invalid"
+    );
 }
 
 async fn s17_1_of_two_first_superusers_at_once_one_is_created(store: Arc<dyn Store>) {
@@ -415,10 +581,21 @@ async fn s17_1_of_two_first_superusers_at_once_one_is_created(store: Arc<dyn Sto
         create("two", Bootstrap::FirstSuperuser)
     );
     assert_eq!([one.unwrap(), two.unwrap()].iter().flatten().count(), 1);
-    assert_eq!(create("three", Bootstrap::FirstSuperuser).await.unwrap(), None);
-    assert!(create("four", Bootstrap::AnySuperuser).await.unwrap().is_some());
+    assert_eq!(
+        create("three", Bootstrap::FirstSuperuser).await.unwrap(),
+        None
+    );
+    assert!(
+        create("four", Bootstrap::AnySuperuser)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let weak = Registration::new("five", Password::new("password"), "five@example.org");
-    let refused = world.engine.create_superuser(weak, Bootstrap::AnySuperuser).await;
+    let refused = world
+        .engine
+        .create_superuser(weak, Bootstrap::AnySuperuser)
+        .await;
     assert_eq!(code(refused), "validation_failed");
 }
 

@@ -21,7 +21,10 @@ impl Mailbox {
 #[async_trait]
 impl MailTransport for Mailbox {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(mail.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(mail.clone());
         Ok(())
     }
 

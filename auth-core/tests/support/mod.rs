@@ -9,7 +9,9 @@ use tempfile::TempDir;
 
 pub async fn sqlite() -> (Arc<dyn Store>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("auth.sqlite3")).await.unwrap();
+    let store = SqliteStore::open(folder.path().join("auth.sqlite3"))
+        .await
+        .unwrap();
     store.migrate().await.unwrap();
     (Arc::new(store), folder)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::claims::{Claims, Header, parse_object};
 use super::keys::{JwtKeys, RandomnessUnavailable, SigningKey, VerifyingKey};
 use crate::secret::secret_string;
-use crate::{AuthError, Clock, Principal, Role, SessionId, Timestamp, UserId};
+use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId};
 
 secret_string! {
     /// An access token: a JWT of the type `at+jwt` (RFC 9068).

@@ -1,0 +1,94 @@
+//! What the cases are made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Barrier;
+
+use crate::mail::MailKind;
+use crate::store::{ClaimedMail, NewMail, NewSession, NewUser, Store};
+use crate::{EmailAddress, PasswordHash, Timestamp, User, UserId, Username};
+
+/// How long the cases' sessions last.
+pub(super) const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// How long the cases' workers may take for a mail.
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+
+/// How many callers the cases let loose at once.
+pub(super) const CROWD: usize = 100;
+
+/// When the cases take place: never a round number, so that lost digits are seen.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_unix_micros(1_700_000_000_123_457)
+}
+
+pub(super) fn address(text: &str) -> EmailAddress {
+    text.parse().unwrap()
+}
+
+pub(super) fn hash(text: &str) -> PasswordHash {
+    PasswordHash::from_stored(text)
+}
+
+/// A user with the name, the address `<name>@example.org` and the hash `<name>'s hash`.
+pub(super) fn new_user(name: &str) -> NewUser {
+    user_with_address(name, &format!("{name}@example.org"))
+}
+
+pub(super) fn user_with_address(name: &str, email: &str) -> NewUser {
+    let username: Username = name.parse().unwrap();
+    let user = User::new(UserId::generate(), username, address(email), now());
+    NewUser::new(user, hash(&format!("{name}'s hash")))
+}
+
+pub(super) fn mail_to(email: &EmailAddress) -> NewMail {
+    NewMail::new(MailKind::VerifyEmail, email.clone(), now())
+}
+
+pub(super) async fn create(store: &Arc<dyn Store>, name: &str) -> NewUser {
+    let user = new_user(name);
+    store.create_user(&user, None).await.unwrap();
+    user
+}
+
+/// A session of the user that begins [`now`].
+pub(super) async fn begin_session(store: &Arc<dyn Store>, user: &NewUser) -> NewSession {
+    let session = NewSession::new(user.user.id, now(), now() + LIFETIME);
+    let begun = store.create_session(&session, &user.password_hash).await;
+    assert!(begun.unwrap(), "the session begins");
+    session
+}
+
+/// Claims what is due, until nothing is.
+pub(super) async fn claim_all(store: &Arc<dyn Store>, at: Timestamp) -> Vec<ClaimedMail> {
+    let mut claimed = Vec::new();
+    while let Some(mail) = store.claim_mail(at, LEASE).await.unwrap() {
+        claimed.push(mail);
+    }
+    claimed
+}
+
+/// Lets `count` callers start at the same moment; gives what each of them got.
+pub(super) async fn race<T, F>(count: usize, act: impl Fn(usize) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let start = Arc::new(Barrier::new(count));
+    let runners: Vec<_> = (0..count)
+        .map(|index| {
+            let start = Arc::clone(&start);
+            let runner = act(index);
+            tokio::spawn(async move {
+                start.wait().await;
+                runner.await
+            })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for runner in runners {
+        outcomes.push(runner.await.unwrap());
+    }
+    outcomes
+}

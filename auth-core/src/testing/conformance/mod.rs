@@ -1,0 +1,145 @@
+//! What every [`Store`] must do, as tests.
+//!
+//! [`store_conformance!`](crate::store_conformance) makes a test of each case, in a module that it
+//! names. It wants an async function that gives a fresh, empty, migrated store, and a guard that
+//! is dropped after the test:
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")] mod example {
+//! use std::sync::Arc;
+//!
+//! use auth_core::store::{SqliteStore, Store};
+//!
+//! async fn fresh_store() -> (Arc<dyn Store>, ()) {
+//!     let store = SqliteStore::in_memory().await.unwrap();
+//!     store.migrate().await.unwrap();
+//!     (Arc::new(store), ())
+//! }
+//!
+//! auth_core::store_conformance!(sqlite, fresh_store);
+//! # }
+//! ```
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a case is a test: it panics when the store does not conform"
+)]
+
+mod fixtures;
+mod outbox;
+mod sessions;
+mod users;
+mod verification;
+
+use std::sync::Arc;
+
+pub use self::outbox::*;
+pub use self::sessions::*;
+pub use self::users::*;
+pub use self::verification::*;
+use crate::store::Store;
+
+/// Runs one case on a store of its own; what [`store_conformance!`](crate::store_conformance) calls.
+pub fn run<G>(
+    factory: impl AsyncFnOnce() -> (Arc<dyn Store>, G),
+    case: impl AsyncFnOnce(Arc<dyn Store>),
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (store, guard) = factory().await;
+        case(store).await;
+        drop(guard);
+    });
+}
+
+/// Makes a test of each [conformance](crate::testing::conformance) case.
+///
+/// The first argument names the module of the tests, the second the function that gives a store.
+#[macro_export]
+macro_rules! store_conformance {
+    ($module:ident, $factory:ident) => {
+        $crate::store_conformance! {
+            @cases $module $factory
+            s3_1_refuses_a_username_that_differs_only_in_case
+            s3_4_refuses_an_address_that_differs_only_in_case
+            s8_5_creates_a_user_and_the_mail_or_neither
+            s8_9_of_many_registrations_of_one_username_one_succeeds
+            s8_9_of_many_registrations_of_one_address_one_succeeds
+            s15_1_strings_are_data_whatever_they_hold
+            s17_1_creates_the_first_superuser_once
+            s17_1_of_many_first_superusers_one_is_created
+            answers_the_check
+            finds_a_user_as_it_was_created
+            keeps_times_to_the_microsecond
+            keeps_names_that_new_users_may_not_choose
+            refuses_a_first_superuser_whose_name_is_taken
+            s1_2_replaces_a_password_hash_only_if_it_is_the_current_one
+            s1_2_of_many_replacements_of_one_hash_one_succeeds
+            s8_1_a_newer_verification_ends_the_earlier_ones
+            s8_1_a_verification_is_bound_to_its_user_and_address
+            s8_1_of_many_uses_of_a_verification_one_confirms
+            begins_no_verification_that_nobody_needs
+            counts_verifications_begun_at_the_same_time
+            marks_the_address_as_verified
+            s7_4_an_expired_session_does_not_rotate
+            s7_7_no_rotation_succeeds_after_the_revocation
+            s7_8_of_many_rotations_of_one_generation_one_succeeds
+            s9_3_begins_no_session_for_an_inactive_user
+            begins_no_session_after_the_password_has_changed
+            finds_a_session_as_it_was_begun
+            moves_a_session_on_generation_by_generation
+            revokes_a_session_once
+            revokes_an_expired_session_too
+            s7_9_revoking_a_session_leaves_others_alive
+            s7_10_revokes_all_sessions_of_one_user
+            claims_the_mail_that_has_waited_longest
+            claims_no_mail_twice_while_the_lease_runs
+            hands_each_mail_to_one_of_many_workers
+            a_completed_mail_is_gone
+            a_postponed_mail_waits
+            an_abandoned_mail_stays_out_of_the_way
+            a_claim_that_was_lost_changes_nothing
+            holds_one_mail_of_a_kind_for_an_address
+            takes_any_reason_for_the_operator
+        }
+    };
+    (@cases $module:ident $factory:ident $($case:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $case() {
+                    $crate::testing::conformance::run(
+                        super::$factory,
+                        $crate::testing::conformance::$case,
+                    );
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_stamped() {
+        let list = include_str!("mod.rs");
+        for source in [
+            include_str!("users.rs"),
+            include_str!("verification.rs"),
+            include_str!("sessions.rs"),
+            include_str!("outbox.rs"),
+        ] {
+            for line in source.lines() {
+                let Some(case) = line.strip_prefix("pub async fn ") else {
+                    continue;
+                };
+                let case = case.split('(').next().unwrap();
+                assert!(list.lines().any(|line| line.trim() == case), "{case}");
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Users: creation, uniqueness, look-up, password hashes.
+
+use std::sync::Arc;
+
+use super::fixtures::{
+    CROWD, address, claim_all, create, hash, mail_to, new_user, now, race, user_with_address,
+};
+use crate::store::{NewSession, NewUser, Store, StoreError};
+use crate::{EmailAddress, Timestamp, User, UserId, Username};
+
+/// The database answers.
+pub async fn answers_the_check(store: Arc<dyn Store>) {
+    store.check().await.unwrap();
+}
+
+/// Every field of a user comes back as it was given, by id and by name.
+pub async fn finds_a_user_as_it_was_created(store: Arc<dyn Store>) {
+    let mut alice = new_user("Alice");
+    alice.user.email_verified_at = Some(Timestamp::from_unix_micros(1_700_000_001_000_001));
+    let mut bob = user_with_address("bob", "Bob@Bücher.example");
+    bob.user.is_superuser = true;
+    bob.user.is_active = false;
+    for user in [&alice, &bob] {
+        store.create_user(user, None).await.unwrap();
+    }
+
+    for (user, spelling) in [(&alice, "ALICE"), (&bob, "bob")] {
+        let found = store.find_user(user.user.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&user.user));
+        let found = store.find_credentials(&spelling.parse().unwrap()).await;
+        let (found, hash) = found.unwrap().unwrap();
+        assert_eq!(found, user.user);
+        assert_eq!(hash.as_stored(), user.password_hash.as_stored());
+    }
+    let nobody = store.find_user(UserId::generate()).await.unwrap();
+    assert_eq!(nobody, None);
+    let nobody = store.find_credentials(&"carol".parse().unwrap()).await;
+    assert!(nobody.unwrap().is_none());
+}
+
+/// Times keep their microseconds, before the epoch and far ahead too.
+pub async fn keeps_times_to_the_microsecond(store: Arc<dyn Store>) {
+    for (index, micros) in [-1, 0, 1, 1_700_000_000_999_999, 253_402_300_799_999_999]
+        .into_iter()
+        .enumerate()
+    {
+        let time = Timestamp::from_unix_micros(micros);
+        let mut user = new_user(&format!("user{index}"));
+        user.user.created_at = time;
+        user.user.email_verified_at = Some(time);
+        store.create_user(&user, None).await.unwrap();
+        let found = store.find_user(user.user.id).await.unwrap();
+        assert_eq!(found, Some(user.user.clone()));
+
+        let session = NewSession::new(user.user.id, time, time);
+        let begun = store.create_session(&session, &user.password_hash).await;
+        assert!(begun.unwrap());
+        let found = store.find_session(session.id).await.unwrap().unwrap();
+        assert_eq!((found.created_at, found.expires_at), (time, time));
+    }
+}
+
+/// Users who came from another system keep names that today's rules would not allow.
+pub async fn keeps_names_that_new_users_may_not_choose(store: Arc<dyn Store>) {
+    let mut user = new_user("placeholder");
+    user.user.username = Username::from_stored("Zoë Ⅷ", "zoë viii");
+    user.user.email = EmailAddress::from_stored("\"Zoë\"@old", "\"zoë\"@old");
+    store.create_user(&user, None).await.unwrap();
+    let found = store.find_user(user.user.id).await.unwrap();
+    assert_eq!(found, Some(user.user.clone()));
+    let found = store.find_credentials(&user.user.username).await.unwrap();
+    assert_eq!(found.unwrap().0, user.user);
+}
+
+/// One canonical username is one user.
+pub async fn s3_1_refuses_a_username_that_differs_only_in_case(store: Arc<dyn Store>) {
+    let first = create(&store, "Alice").await;
+    for spelling in ["Alice", "alice", "ALICE"] {
+        let other = user_with_address(spelling, "other@example.org");
+        let refused = store.create_user(&other, None).await;
+        assert!(
+            matches!(refused, Err(StoreError::UsernameTaken)),
+            "{refused:?}"
+        );
+        assert_eq!(store.find_user(other.user.id).await.unwrap(), None);
+    }
+    let found = store.find_credentials(&first.user.username).await.unwrap();
+    assert_eq!(found.unwrap().0, first.user);
+}
+
+/// One address is one user, however it is spelt.
+pub async fn s3_4_refuses_an_address_that_differs_only_in_case(store: Arc<dyn Store>) {
+    let first = user_with_address("alice", "Alice@Bücher.example");
+    store.create_user(&first, None).await.unwrap();
+    for spelling in [
+        "Alice@Bücher.example",
+        "alice@BÜCHER.example",
+        "ALICE@xn--bcher-kva.EXAMPLE",
+    ] {
+        let other = user_with_address("bob", spelling);
+        let refused = store.create_user(&other, None).await;
+        assert!(
+            matches!(refused, Err(StoreError::EmailTaken)),
+            "{refused:?}"
+        );
+        assert_eq!(store.find_user(other.user.id).await.unwrap(), None);
+    }
+    let other = user_with_address("bob", "a.lice@bücher.example");
+    store.create_user(&other, None).await.unwrap();
+}
+
+/// Of many registrations of one name at once, in all spellings, one makes a user and a mail.
+pub async fn s8_9_of_many_registrations_of_one_username_one_succeeds(store: Arc<dyn Store>) {
+    let users: Vec<NewUser> = (0..CROWD)
+        .map(|index| {
+            let name = if index % 2 == 0 { "alice" } else { "ALICE" };
+            user_with_address(name, &format!("alice{index}@example.org"))
+        })
+        .collect();
+    let winner = register_at_once(&store, &users, |e| matches!(e, StoreError::UsernameTaken)).await;
+    let found = store.find_credentials(&"Alice".parse().unwrap()).await;
+    assert_eq!(found.unwrap().unwrap().0, winner);
+}
+
+/// Of many registrations of one address at once, in all spellings, one makes a user and a mail.
+pub async fn s8_9_of_many_registrations_of_one_address_one_succeeds(store: Arc<dyn Store>) {
+    let users: Vec<NewUser> = (0..CROWD)
+        .map(|index| {
+            let domain = if index % 2 == 0 { "org" } else { "ORG" };
+            user_with_address(&format!("user{index}"), &format!("alice@example.{domain}"))
+        })
+        .collect();
+    register_at_once(&store, &users, |e| matches!(e, StoreError::EmailTaken)).await;
+}
+
+/// Registers all users at once, each with a mail; gives the only one who exists afterwards.
+async fn register_at_once(
+    store: &Arc<dyn Store>,
+    users: &[NewUser],
+    refusal: fn(&StoreError) -> bool,
+) -> User {
+    let outcomes = race(users.len(), |index| {
+        let store = Arc::clone(store);
+        let user = users.get(index).cloned().unwrap();
+        async move {
+            let mail = mail_to(&user.user.email);
+            store.create_user(&user, Some(&mail)).await
+        }
+    })
+    .await;
+    let (created, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!(created.len(), 1);
+    assert!(
+        refused.iter().flat_map(|r| r.as_ref().err()).all(refusal),
+        "{refused:?}"
+    );
+
+    let mut existing = Vec::new();
+    for user in users {
+        existing.extend(store.find_user(user.user.id).await.unwrap());
+    }
+    assert_eq!(existing.len(), 1);
+    let winner = existing.remove(0);
+    let mails = claim_all(store, now()).await;
+    let recipients: Vec<_> = mails.into_iter().map(|mail| mail.to).collect();
+    assert_eq!(recipients, [winner.email.clone()]);
+    winner
+}
+
+/// The mail is there if the user is, and only then.
+pub async fn s8_5_creates_a_user_and_the_mail_or_neither(store: Arc<dyn Store>) {
+    let alice = new_user("alice");
+    let mail = mail_to(&alice.user.email);
+    store.create_user(&alice, Some(&mail)).await.unwrap();
+    let mails = claim_all(&store, now()).await;
+    assert_eq!(mails.len(), 1);
+    let claimed = mails.first().unwrap();
+    assert_eq!((claimed.id, &claimed.to), (mail.id, &alice.user.email));
+
+    let impostor = user_with_address("alice", "other@example.org");
+    let mail = mail_to(&impostor.user.email);
+    let refused = store.create_user(&impostor, Some(&mail)).await;
+    refused.unwrap_err();
+    assert!(claim_all(&store, now()).await.is_empty());
+
+    // A mail to the address may wait from before, of a user who was deleted.
+    let bob = new_user("bob");
+    store.enqueue_mail(&mail_to(&bob.user.email)).await.unwrap();
+    let mail = mail_to(&bob.user.email);
+    store.create_user(&bob, Some(&mail)).await.unwrap();
+    assert_eq!(claim_all(&store, now()).await.len(), 1);
+}
+
+/// The first superuser is made once; users without privileges do not stand in the way.
+pub async fn s17_1_creates_the_first_superuser_once(store: Arc<dyn Store>) {
+    create(&store, "alice").await;
+    let admin = new_user("admin");
+    assert!(store.create_first_superuser(&admin).await.unwrap());
+    let found = store.find_user(admin.user.id).await.unwrap().unwrap();
+    assert!(found.is_superuser);
+
+    for name in ["admin", "root"] {
+        let second = new_user(name);
+        assert!(!store.create_first_superuser(&second).await.unwrap());
+        assert_eq!(store.find_user(second.user.id).await.unwrap(), None);
+    }
+}
+
+/// Of many first superusers at once one is made, with one name for all and with a name for each.
+pub async fn s17_1_of_many_first_superusers_one_is_created(store: Arc<dyn Store>) {
+    let outcomes = race(20, |index| {
+        let store = Arc::clone(&store);
+        async move {
+            let name = format!("admin{}", index / 2);
+            store.create_first_superuser(&new_user(&name)).await
+        }
+    })
+    .await;
+    let created: Vec<bool> = outcomes.into_iter().map(Result::unwrap).collect();
+    assert_eq!(created.iter().filter(|&&created| created).count(), 1);
+}
+
+/// The name of an ordinary user cannot be the first superuser's.
+pub async fn refuses_a_first_superuser_whose_name_is_taken(store: Arc<dyn Store>) {
+    create(&store, "alice").await;
+    let refused = store.create_first_superuser(&new_user("Alice")).await;
+    assert!(
+        matches!(
+            refused,
+            Err(StoreError::UsernameTaken | StoreError::EmailTaken)
+        ),
+        "{refused:?}"
+    );
+    let other = user_with_address("bob", "ALICE@example.org");
+    let refused = store.create_first_superuser(&other).await;
+    assert!(
+        matches!(refused, Err(StoreError::EmailTaken)),
+        "{refused:?}"
+    );
+}
+
+/// A hash is replaced if it is the one that the caller has seen.
+pub async fn s1_2_replaces_a_password_hash_only_if_it_is_the_current_one(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let bob = create(&store, "bob").await;
+    let swap = |id, current: &'static str, replacement: &'static str| {
+        let store = Arc::clone(&store);
+        async move {
+            let (current, replacement) = (hash(current), hash(replacement));
+            store
+                .replace_password_hash(id, &current, &replacement)
+                .await
+                .unwrap()
+        }
+    };
+    assert!(swap(alice.user.id, "alice's hash", "new").await);
+    assert!(!swap(alice.user.id, "alice's hash", "newer").await);
+    assert!(!swap(UserId::generate(), "new", "newer").await);
+    for (user, expected) in [(&alice, "new"), (&bob, "bob's hash")] {
+        let found = store.find_credentials(&user.user.username).await.unwrap();
+        assert_eq!(found.unwrap().1.as_stored(), expected);
+    }
+}
+
+/// Of many replacements of the same hash at once, one happens.
+pub async fn s1_2_of_many_replacements_of_one_hash_one_succeeds(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let outcomes = race(20, |index| {
+        let (store, alice) = (Arc::clone(&store), alice.clone());
+        async move {
+            let replacement = hash(&format!("hash {index}"));
+            let swapped =
+                store.replace_password_hash(alice.user.id, &alice.password_hash, &replacement);
+            swapped.await.unwrap().then_some(replacement)
+        }
+    })
+    .await;
+    let winners: Vec<_> = outcomes.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    let found = store.find_credentials(&alice.user.username).await.unwrap();
+    assert_eq!(
+        found.unwrap().1.as_stored(),
+        winners.first().unwrap().as_stored()
+    );
+}
+
+/// Texts that look like SQL are kept as they are, find nothing else and change nothing else.
+pub async fn s15_1_strings_are_data_whatever_they_hold(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    for payload in [
+        "' OR '1'='1",
+        "alice'--",
+        "'; DROP TABLE auth_users; --",
+        "\\'; DELETE FROM auth_users; --",
+        "\" OR \"\"=\"",
+        "$1 ?1 :name @name {}",
+        "%",
+        "_____",
+        "alice\u{200b}",
+        "') ON CONFLICT DO NOTHING --",
+    ] {
+        let username = Username::from_stored(payload, payload);
+        let email = EmailAddress::from_stored(payload, payload);
+        assert!(store.find_credentials(&username).await.unwrap().is_none());
+        let begun = store.begin_email_verification(&email).await.unwrap();
+        assert!(begun.is_none());
+        let (current, replacement) = (hash(payload), hash("x"));
+        let swapped = store.replace_password_hash(alice.user.id, &current, &replacement);
+        assert!(!swapped.await.unwrap());
+
+        let user = User::new(UserId::generate(), username, email, now());
+        let user = NewUser::new(user, hash(payload));
+        let mail = mail_to(&user.user.email);
+        store.create_user(&user, Some(&mail)).await.unwrap();
+        let found = store.find_credentials(&user.user.username).await.unwrap();
+        let (found, found_hash) = found.unwrap();
+        assert_eq!((found, found_hash.as_stored()), (user.user, payload));
+        let mails = claim_all(&store, now()).await;
+        let claimed = mails.first().unwrap();
+        assert_eq!(claimed.to, mail.to);
+        store.abandon_mail(claimed, now(), payload).await.unwrap();
+    }
+    let found = store.find_credentials(&alice.user.username).await.unwrap();
+    let (found, found_hash) = found.unwrap();
+    assert_eq!(found, alice.user);
+    assert_eq!(found_hash.as_stored(), alice.password_hash.as_stored());
+    let taken = user_with_address("bob", address("alice@example.org").as_str());
+    let refused = store.create_user(&taken, None).await;
+    assert!(
+        matches!(refused, Err(StoreError::EmailTaken)),
+        "{refused:?}"
+    );
+}

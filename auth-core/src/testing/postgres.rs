@@ -1,0 +1,166 @@
+//! PostgreSQL databases that last as long as a test.
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "a test without its database fails"
+)]
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use sqlx::Postgres;
+use sqlx::migrate::MigrateDatabase;
+use uuid::Uuid;
+
+/// An empty database, dropped with this value.
+///
+/// It is made on the server that `TEST_DATABASE_URL` names, whose user must be allowed to create
+/// databases. Without the variable a server is started from the installed PostgreSQL, once for
+/// each process, on a socket in a temporary folder; both are gone when the process is, however it
+/// ends.
+#[derive(Debug)]
+pub struct TemporaryDatabase {
+    url: String,
+}
+
+impl TemporaryDatabase {
+    /// Creates a database.
+    pub async fn create() -> Self {
+        let name = format!("auth_test_{}", Uuid::new_v4().simple());
+        let url = match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => with_database(&server, &name),
+            Err(_) => format!(
+                "postgres://postgres@localhost:5432/{name}?host={}",
+                server().display()
+            ),
+        };
+        if let Err(error) = Postgres::create_database(&url).await {
+            panic!("no temporary database on PostgreSQL: {error}");
+        }
+        Self { url }
+    }
+
+    /// The URL to connect with.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for TemporaryDatabase {
+    fn drop(&mut self) {
+        let url = std::mem::take(&mut self.url);
+        // A runtime of its own, since the test's may be on its way out.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let dropped = runtime.block_on(Postgres::force_drop_database(&url));
+            dropped.map_err(std::io::Error::other)
+        });
+        if !matches!(dropping.join(), Ok(Ok(()))) && !std::thread::panicking() {
+            panic!("the temporary database could not be dropped");
+        }
+    }
+}
+
+fn with_database(server: &str, name: &str) -> String {
+    let (address, query) = server.split_once('?').unwrap_or((server, ""));
+    let authority = address.find("://").map_or(0, |scheme| scheme + 3);
+    let end = address
+        .get(authority..)
+        .and_then(|rest| rest.find('/'))
+        .map_or(address.len(), |slash| authority + slash);
+    let address = address.get(..end).unwrap_or(address);
+    format!("{address}/{name}?{query}")
+}
+
+/// The socket's folder of this process's server.
+fn server() -> &'static Path {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    SERVER.get_or_init(|| start().unwrap_or_else(|problem| panic!("{problem}")))
+}
+
+fn start() -> Result<PathBuf, String> {
+    let programs = programs()?;
+    let folder = std::env::temp_dir().join(format!("auth-pg-{}", Uuid::new_v4().simple()));
+    let io = |error: std::io::Error| format!("cannot start PostgreSQL: {error}");
+    fs::create_dir(&folder).map_err(io)?;
+    let account = account()?;
+    if let Some((user, group)) = account {
+        chown(&folder, Some(user), Some(group)).map_err(io)?;
+    }
+
+    // The shell outlives this process just long enough to stop the server and to remove the
+    // folder: its standard input ends when this process does. pgtemp cannot do that for a static,
+    // and wants sudo where the tests run as root.
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(include_str!("postgres.sh"))
+        .args([Path::new("postgres.sh"), &programs, &folder])
+        .current_dir(&folder)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    if let Some((user, group)) = account {
+        shell.uid(user).gid(group);
+    }
+    let mut shell = shell.spawn().map_err(io)?;
+    // Leaked on purpose: the end of this process closes it.
+    std::mem::forget(shell.stdin.take());
+    let mut report = String::new();
+    if let Some(mut stdout) = shell.stdout.take() {
+        stdout.read_to_string(&mut report).map_err(io)?;
+    }
+    match report.trim() {
+        "ready" => Ok(folder),
+        problem => Err(format!("cannot start PostgreSQL: {problem}")),
+    }
+}
+
+/// The folder of `initdb` and `postgres`: Debian keeps them out of the path.
+fn programs() -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin"));
+    std::env::split_paths(&path)
+        .chain(versions)
+        .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+        .ok_or_else(|| {
+            "PostgreSQL is missing: install it (Debian: apt-get install postgresql) \
+             or set TEST_DATABASE_URL"
+                .to_owned()
+        })
+}
+
+/// The account to run the server with, if this process is root's: PostgreSQL refuses to be.
+fn account() -> Result<Option<(u32, u32)>, String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if !root {
+        return Ok(None);
+    }
+    let accounts = fs::read_to_string("/etc/passwd").map_err(|error| error.to_string())?;
+    accounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            let user = fields.nth(1)?.parse().ok()?;
+            let group = fields.next()?.parse().ok()?;
+            (name == "postgres").then_some(Some((user, group)))
+        })
+        .next()
+        .ok_or_else(|| "root cannot run PostgreSQL: there is no user postgres".to_owned())
+}
