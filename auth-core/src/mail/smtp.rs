@@ -37,6 +37,10 @@ impl SmtpTransport {
     /// # Errors
     ///
     /// [`SmtpUrlError`] says what is wrong with the URL, without showing it.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a Tokio runtime.
     pub fn from_url(url: &str, sender: Sender) -> Result<Self, SmtpUrlError> {
         Self::build(url, sender, None)
     }
@@ -47,6 +51,10 @@ impl SmtpTransport {
     /// # Errors
     ///
     /// [`SmtpUrlError`] says what is wrong.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a Tokio runtime.
     pub fn from_url_with_root(
         url: &str,
         sender: Sender,
@@ -166,8 +174,8 @@ mod tests {
         SmtpTransport::from_url(url, "auth@example.org".parse().unwrap())
     }
 
-    #[test]
-    fn what_is_no_smtp_url_is_refused() {
+    #[tokio::test]
+    async fn what_is_no_smtp_url_is_refused() {
         for url in [
             "",
             "mail.example.org",
@@ -185,8 +193,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn s13_3_credentials_do_not_show_in_debug_output() {
+    #[tokio::test]
+    async fn s13_3_credentials_do_not_show_in_debug_output() {
         let transport = transport("smtp://us%40er:pass%2Fword@127.0.0.1:2525").unwrap();
         let shown = format!("{transport:?}");
         assert!(!shown.contains("pass") && !shown.contains("er@"), "{shown}");
