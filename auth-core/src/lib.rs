@@ -17,7 +17,10 @@ mod username;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use email::{EmailAddress, EmailError};
 pub use error::{AuthError, FieldErrors};
-pub use password::{Password, PasswordHash, PasswordPolicy, PasswordProblem};
+pub use password::{
+    Argon2Params, Password, PasswordHash, PasswordHasher, PasswordHasherBuilder, PasswordPolicy,
+    PasswordProblem,
+};
 pub use principal::{Principal, Role, Superuser};
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};

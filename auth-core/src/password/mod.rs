@@ -1,12 +1,22 @@
 //! Passwords: what they may be, and how they are hashed.
 //!
-//! [`PasswordPolicy`] decides whether a new password is good enough.
+//! [`PasswordPolicy`] decides whether a new password is good enough, [`PasswordHasher`] hashes and
+//! verifies: Argon2id, on threads of its own behind a bounded queue. Both know a password by its
+//! Unicode NFC form.
 
 mod blocklist;
 mod breached;
+mod error;
+mod hasher;
+mod memory;
 mod normal;
+mod params;
+mod pepper;
+mod phc;
 mod policy;
+mod pool;
 mod problem;
+mod recipe;
 
 use std::fmt;
 
@@ -15,6 +25,10 @@ use zeroize::Zeroizing;
 use crate::secret::secret_string;
 
 pub use breached::{BreachedPasswords, OnCheckFailure};
+pub use error::{HashError, HasherError};
+pub use hasher::{PasswordHasher, PasswordHasherBuilder, Verification};
+pub use params::{Argon2Ceilings, Argon2Params, Argon2ParamsError};
+pub use pepper::{Pepper, PepperError, PepperKeys};
 pub use policy::{PasswordPolicy, PasswordPolicyError};
 pub use problem::PasswordProblem;
 
@@ -53,6 +67,60 @@ impl fmt::Debug for PasswordHash {
 }
 
 #[cfg(test)]
+mod test_support {
+    use std::future::{Future, poll_fn};
+    use std::io::{self, Write};
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::Poll;
+
+    use tracing::subscriber::DefaultGuard;
+
+    /// Polls a future once, so that it has done all it can do at once.
+    pub(super) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// What this thread logs while the guard lives.
+    #[derive(Clone, Default)]
+    pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        pub(super) fn capture() -> (Self, DefaultGuard) {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::TRACE)
+                .with_writer(move || writer.clone())
+                .finish();
+            (log, tracing::subscriber::set_default(subscriber))
+        }
+
+        pub(super) fn text(&self) -> String {
+            let bytes = self.0.lock().map(|bytes| bytes.clone());
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0
+                .lock()
+                .map_err(|_| io::Error::other("poisoned"))?
+                .write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -73,7 +141,7 @@ mod tests {
 
     #[test]
     fn s1_5_secrets_cannot_be_compared_with_eq() {
-        assert_no_eq!(Password, PasswordHash);
+        assert_no_eq!(Password, PasswordHash, Pepper, PepperKeys);
     }
 
     #[test]

@@ -1,0 +1,318 @@
+//! The threads that hash, and the queue before them.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
+use tokio::sync::oneshot;
+use tracing::error;
+
+use super::HashError;
+use super::memory::Memory;
+
+/// How long a thread without work keeps its memory.
+const KEEP_MEMORY: Duration = Duration::from_secs(30);
+
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+
+/// Threads of their own, so that hashing never holds up the runtime's; with a bounded queue, so
+/// that a flood of logins is refused instead of piling up.
+///
+/// The threads end when the pool is dropped, each after the hash it is at.
+#[derive(Debug)]
+pub(super) struct Pool {
+    queue: Sender<Job>,
+    threads: u32,
+    max_wait: Duration,
+    cost: Arc<MeanCost>,
+}
+
+impl Pool {
+    /// Starts the threads; each keeps memory of `blocks` KiB from job to job.
+    pub(super) fn start(
+        threads: NonZeroUsize,
+        places: NonZeroUsize,
+        max_wait: Duration,
+        blocks: usize,
+    ) -> io::Result<Self> {
+        let (queue, jobs) = bounded(places.get());
+        for number in 0..threads.get() {
+            let jobs = jobs.clone();
+            thread::Builder::new()
+                .name(format!("auth-hash-{number}"))
+                .spawn(move || work_off(&jobs, Memory::new(blocks)))?;
+        }
+        Ok(Self {
+            queue,
+            threads: u32::try_from(threads.get()).unwrap_or(u32::MAX),
+            max_wait,
+            cost: Arc::default(),
+        })
+    }
+
+    /// Has one of the threads do the work, unless it would have to wait too long for it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let expected = self.expected_wait();
+        if expected > self.max_wait {
+            return Err(HashError::overloaded(expected));
+        }
+        // A wait too long for the clock is no deadline.
+        let deadline = Instant::now().checked_add(self.max_wait);
+        self.run_before(deadline, work).await
+    }
+
+    async fn run_before<T: Send + 'static>(
+        &self,
+        deadline: Option<Instant>,
+        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let (reply, answer) = oneshot::channel();
+        let cost = Arc::clone(&self.cost);
+        let job: Job = Box::new(move |memory| {
+            // A caller that has gone shall not cost a hash that others wait for.
+            if reply.is_closed() {
+                return;
+            }
+            let started = Instant::now();
+            let result = if deadline.is_some_and(|deadline| started >= deadline) {
+                Err(HashError::overloaded(cost.mean()))
+            } else {
+                let result = work(memory);
+                cost.record(started.elapsed());
+                result
+            };
+            // An error is the caller's having gone meanwhile.
+            let _ = reply.send(result);
+        });
+        self.queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => HashError::overloaded(self.expected_wait()),
+            TrySendError::Disconnected(_) => HashError::failed("the hashing threads have ended"),
+        })?;
+        answer
+            .await
+            .map_err(|_| HashError::failed("the hashing job panicked"))?
+    }
+
+    fn expected_wait(&self) -> Duration {
+        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        self.cost.mean().saturating_mul(waiting) / self.threads
+    }
+}
+
+/// What a job took lately, as a moving average over about eight of them.
+#[derive(Debug, Default)]
+struct MeanCost(AtomicU64);
+
+impl MeanCost {
+    fn mean(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Two threads at once may lose a sample, which does no harm.
+    fn record(&self, sample: Duration) {
+        let sample = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX);
+        let mean = match self.0.load(Ordering::Relaxed) {
+            0 => sample,
+            mean => mean - mean / 8 + sample / 8,
+        };
+        self.0.store(mean, Ordering::Relaxed);
+    }
+}
+
+fn work_off(jobs: &Receiver<Job>, mut memory: Memory) {
+    while let Some(job) = next_job(jobs, &mut memory) {
+        if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
+            error!("a password hashing job panicked; its thread goes on");
+            memory.release();
+        }
+    }
+}
+
+/// Takes the next job; while there is none, cleans up.
+fn next_job(jobs: &Receiver<Job>, memory: &mut Memory) -> Option<Job> {
+    match jobs.try_recv() {
+        Ok(job) => return Some(job),
+        Err(TryRecvError::Disconnected) => return None,
+        Err(TryRecvError::Empty) => memory.wipe(),
+    }
+    match jobs.recv_timeout(KEEP_MEMORY) {
+        Ok(job) => Some(job),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => {
+            memory.release();
+            jobs.recv().ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::pin::pin;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::password::test_support::poll_once;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn pool(threads: usize, places: usize) -> Pool {
+        let places = NonZeroUsize::new(places).unwrap();
+        Pool::start(NonZeroUsize::new(threads).unwrap(), places, LONG, 8).unwrap()
+    }
+
+    /// Keeps a thread busy until the sender is dropped; returns when the thread has taken it.
+    async fn occupy(pool: &Arc<Pool>) -> mpsc::Sender<()> {
+        let (release, released) = mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
+        let pool = Arc::clone(pool);
+        tokio::spawn(async move {
+            pool.run(move |_| {
+                started.send(()).unwrap();
+                let _ = released.recv();
+                Ok(())
+            })
+            .await
+        });
+        has_started.await.unwrap();
+        release
+    }
+
+    #[tokio::test]
+    async fn s12_1_a_full_queue_refuses_at_once() {
+        let pool = Arc::new(pool(1, 1));
+        let release = occupy(&pool).await;
+        let mut queued = pin!(pool.run(|_| Ok("queued")));
+        assert!(poll_once(queued.as_mut()).await.is_none());
+        let refused = poll_once(pin!(pool.run(|_| Ok("refused")))).await;
+        let Some(Err(HashError::Overloaded { retry_after })) = refused else {
+            panic!("not refused at once: {refused:?}");
+        };
+        assert!(retry_after >= Duration::from_secs(1));
+        drop(release);
+        assert_eq!(queued.await.unwrap(), "queued");
+    }
+
+    #[tokio::test]
+    async fn s12_1_a_wait_that_would_pass_the_deadline_is_refused_at_once() {
+        let pool = Arc::new(pool(1, 8));
+        pool.cost.record(LONG);
+        let release = occupy(&pool).await;
+        let mut first = pin!(pool.run(|_| Ok(())));
+        assert!(poll_once(first.as_mut()).await.is_none());
+        pool.cost.record(LONG * 9);
+        let second = poll_once(pin!(pool.run(|_| Ok(())))).await;
+        let Some(Err(HashError::Overloaded { retry_after })) = second else {
+            panic!("not refused at once: {second:?}");
+        };
+        assert!(retry_after > LONG);
+        drop(release);
+        first.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn s12_1_work_whose_deadline_has_passed_is_not_done() {
+        let pool = pool(1, 8);
+        let done = Arc::new(AtomicBool::new(false));
+        let work = {
+            let done = Arc::clone(&done);
+            move |_: &mut Memory| {
+                done.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+        };
+        let late = pool.run_before(Some(Instant::now()), work).await;
+        assert!(matches!(late, Err(HashError::Overloaded { .. })));
+        assert!(!done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn s12_3_work_whose_caller_has_gone_is_not_done() {
+        let pool = Arc::new(pool(1, 8));
+        let release = occupy(&pool).await;
+        let done = Arc::new(AtomicBool::new(false));
+        {
+            let done = Arc::clone(&done);
+            let mut gone = pin!(pool.run(move |_| {
+                done.store(true, Ordering::SeqCst);
+                Ok(())
+            }));
+            assert!(poll_once(gone.as_mut()).await.is_none());
+        }
+        drop(release);
+        pool.run(|_| Ok(())).await.unwrap();
+        assert!(!done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn s12_5_a_panic_fails_its_caller_and_no_other() {
+        let pool = pool(1, 8);
+        let failed = pool.run::<()>(|_| panic!("on purpose")).await;
+        assert!(matches!(failed, Err(HashError::Failed(_))));
+        assert_eq!(pool.run(|_| Ok("next")).await.unwrap(), "next");
+    }
+
+    #[tokio::test]
+    async fn jobs_on_one_thread_share_its_memory() {
+        let pool = pool(1, 8);
+        let address = || {
+            pool.run(|memory| {
+                let address = memory.lend(8, |blocks| blocks.as_ptr().addr());
+                address.map_err(HashError::failed)
+            })
+        };
+        assert_eq!(address().await.unwrap(), address().await.unwrap());
+    }
+
+    #[test]
+    fn a_thread_without_work_wipes_its_memory() {
+        let mut memory = Memory::new(8);
+        memory.lend(8, |blocks| blocks[7].as_mut().fill(7)).unwrap();
+        assert_eq!(memory.filled(), 1);
+        let (queue, jobs) = bounded::<Job>(0);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| next_job(&jobs, &mut memory).is_some());
+            // A queue without places hands a job only to a thread that is waiting for one.
+            while queue.try_send(Box::new(|_| ())).is_err() {
+                thread::yield_now();
+            }
+            assert!(waiting.join().unwrap());
+        });
+        assert_eq!(memory.filled(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_endless_wait_is_allowed() {
+        let one = NonZeroUsize::MIN;
+        let pool = Pool::start(one, one, Duration::MAX, 8).unwrap();
+        pool.run(|_| Ok(())).await.unwrap();
+    }
+
+    thread_local! {
+        static AT_THREAD_END: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+    }
+
+    #[tokio::test]
+    async fn the_threads_end_with_the_pool() {
+        let pool = pool(1, 8);
+        let (alive, ended) = mpsc::channel();
+        let leave_behind = move |_: &mut Memory| {
+            AT_THREAD_END.set(Some(alive));
+            Ok(())
+        };
+        pool.run(leave_behind).await.unwrap();
+        assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Empty));
+        drop(pool);
+        // The thread's end drops the sender; a thread that never ends would hang the test.
+        assert_eq!(ended.recv(), Err(mpsc::RecvError));
+    }
+}
