@@ -69,8 +69,12 @@ impl fmt::Debug for PasswordHash {
 #[cfg(test)]
 mod test_support {
     use std::future::{Future, poll_fn};
+    use std::io::{self, Write};
     use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
     use std::task::Poll;
+
+    use tracing::subscriber::DefaultGuard;
 
     /// Polls a future once, so that it has done all it can do at once.
     pub(super) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
@@ -79,6 +83,40 @@ mod test_support {
             Poll::Pending => Poll::Ready(None),
         })
         .await
+    }
+
+    /// What this thread logs while the guard lives.
+    #[derive(Clone, Default)]
+    pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        pub(super) fn capture() -> (Self, DefaultGuard) {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::TRACE)
+                .with_writer(move || writer.clone())
+                .finish();
+            (log, tracing::subscriber::set_default(subscriber))
+        }
+
+        pub(super) fn text(&self) -> String {
+            let bytes = self.0.lock().map(|bytes| bytes.clone());
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0
+                .lock()
+                .map_err(|_| io::Error::other("poisoned"))?
+                .write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 }
 

@@ -7,12 +7,9 @@ use zeroize::Zeroizing;
 use super::PasswordHash;
 use super::params::Argon2Ceilings;
 
-/// Longer than any string of [`StoredHash`], parameters, key id, salt and output at their longest.
-const MAX_BYTES: usize = 512;
-
 /// A stored hash that can be verified, at a cost within the ceilings.
 ///
-/// Salt and output are within those of the `phc` crate: 8 to 48 and 10 to 64 bytes.
+/// The lengths of salt and output are limited by the `phc` crate: 8 to 48 and 10 to 64 bytes.
 pub(super) struct StoredHash {
     pub(super) algorithm: Algorithm,
     pub(super) version: Version,
@@ -24,11 +21,7 @@ pub(super) struct StoredHash {
 impl StoredHash {
     /// Reads a stored string.
     pub(super) fn parse(stored: &PasswordHash, ceilings: Argon2Ceilings) -> Result<Self, Unusable> {
-        let stored = stored.as_stored();
-        if stored.len() > MAX_BYTES {
-            return Err(Unusable::Malformed);
-        }
-        let parsed = phc::PasswordHash::new(stored).map_err(|_| Unusable::Malformed)?;
+        let parsed = phc::PasswordHash::new(stored.as_stored()).map_err(|_| Unusable::Malformed)?;
         let algorithm = Algorithm::new(parsed.algorithm).map_err(|_| Unusable::Algorithm)?;
         // The reference implementation writes no version into the strings of the first one.
         let version = parsed.version.unwrap_or(Version::V0x10.into());

@@ -209,6 +209,7 @@ mod tests {
     use async_trait::async_trait;
     use proptest::prelude::*;
 
+    use super::super::test_support::Log;
     use super::*;
 
     const TOO_SHORT: PasswordProblem = PasswordProblem::TooShort { min_chars: 8 };
@@ -409,12 +410,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s2_6_a_failing_breach_check_accepts_or_refuses_as_configured() {
-        let (accept, refuse) = (OnCheckFailure::Accept, OnCheckFailure::Refuse);
-        let (problems, _) = with_breaches(Err("down"), accept, "churning potato").await;
-        assert_eq!(problems, []);
-        let (problems, _) = with_breaches(Err("down"), refuse, "churning potato").await;
-        assert_eq!(problems, [PasswordProblem::Unchecked]);
+    async fn s2_6_a_failing_breach_check_accepts_or_refuses_as_configured_and_is_logged() {
+        for (on_failure, expected, logged) in [
+            (OnCheckFailure::Accept, None, "accepted unchecked"),
+            (
+                OnCheckFailure::Refuse,
+                Some(PasswordProblem::Unchecked),
+                "refused unchecked",
+            ),
+        ] {
+            let (log, _guard) = Log::capture();
+            let (problems, _) = with_breaches(Err("down"), on_failure, "churning potato").await;
+            assert_eq!(problems, Vec::from_iter(expected));
+            let text = log.text();
+            assert!(text.contains("WARN") && text.contains(logged), "{text}");
+            assert!(text.contains("down") && !text.contains("potato"), "{text}");
+        }
     }
 
     proptest! {

@@ -273,6 +273,23 @@ mod tests {
         assert_eq!(address().await.unwrap(), address().await.unwrap());
     }
 
+    #[test]
+    fn a_thread_without_work_wipes_its_memory() {
+        let mut memory = Memory::new(8);
+        memory.lend(8, |blocks| blocks[7].as_mut().fill(7)).unwrap();
+        assert_eq!(memory.filled(), 1);
+        let (queue, jobs) = bounded::<Job>(0);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| next_job(&jobs, &mut memory).is_some());
+            // A queue without places hands a job only to a thread that is waiting for one.
+            while queue.try_send(Box::new(|_| ())).is_err() {
+                thread::yield_now();
+            }
+            assert!(waiting.join().unwrap());
+        });
+        assert_eq!(memory.filled(), 0);
+    }
+
     #[tokio::test]
     async fn an_endless_wait_is_allowed() {
         let one = NonZeroUsize::MIN;

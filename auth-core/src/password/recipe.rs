@@ -151,6 +151,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_support::Log;
     use super::*;
 
     const PASSWORD: &str = "correct horse battery staple";
@@ -347,6 +348,41 @@ mod tests {
             assert_eq!(outcome, Verification::Mismatch);
             assert_eq!(memory.filled(), 32);
         }
+    }
+
+    #[test]
+    fn s1_3_an_unusable_hash_is_logged_without_a_character_of_it() {
+        let recipe = plain();
+        let good = hash(&recipe);
+        for (stored, reason) in [
+            ("canary".to_owned(), "malformed"),
+            (
+                "$canary$AAECAwQFBgcICQoLDA0ODw".to_owned(),
+                "unknown algorithm",
+            ),
+            (good.as_stored().replace("m=32", "m=999999"), "ceilings"),
+            (
+                good.as_stored().replace("p=1", "p=1,keyid=Y2FuYXJ5"),
+                "unknown pepper",
+            ),
+        ] {
+            let (log, _guard) = Log::capture();
+            assert!(
+                recipe
+                    .read(&PasswordHash::from_stored(stored.as_str()))
+                    .is_none()
+            );
+            let text = log.text();
+            assert!(text.contains("WARN") && text.contains(reason), "{text}");
+            let secrets = ["canary", "Y2FuYXJ5", "999999", "AAECAwQF"];
+            assert!(
+                !secrets.iter().any(|secret| text.contains(secret)),
+                "{text}"
+            );
+        }
+        let (log, _guard) = Log::capture();
+        assert!(recipe.read(&good).is_some());
+        assert_eq!(log.text(), "");
     }
 
     #[test]
