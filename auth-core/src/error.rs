@@ -55,6 +55,13 @@ pub enum AuthError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Too many tries have failed: the account or the client address has to wait.
+    #[error("too many attempts, try again later")]
+    #[non_exhaustive]
+    TooManyAttempts {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The storage could not be used.
     #[error("the storage is not available")]
     Storage(#[source] StoreError),
@@ -69,6 +76,13 @@ impl AuthError {
     #[must_use]
     pub const fn overloaded(retry_after: Duration) -> Self {
         Self::Overloaded { retry_after }
+    }
+
+    /// Makes the refusal of a caller who has tried too often, with the time after which to try
+    /// again.
+    #[must_use]
+    pub const fn too_many_attempts(retry_after: Duration) -> Self {
+        Self::TooManyAttempts { retry_after }
     }
 
     /// The stable machine-readable code, as `docs/errors.md` lists them.
@@ -88,6 +102,7 @@ impl AuthError {
             Self::UsernameTaken => "username_taken",
             Self::EmailTaken => "email_taken",
             Self::Overloaded { .. } => "overloaded",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::Storage(StoreError::Unavailable(_)) => "storage_unavailable",
             Self::Storage(_) | Self::Internal(_) => "internal_error",
         }

@@ -1,0 +1,85 @@
+//! The endpoints as one service, to be mounted in any framework built on tower.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /api/register/` by a superuser | 201 |
+//! | `GET`, `POST /api/register/verify/` | the page behind the link in the mail, and its button |
+//! | `POST /api/register/resend/` | 202, whether or not the address is known |
+//! | `POST /api/auth/token/` | 200, access and refresh token |
+//! | `POST /api/auth/token/refresh/` | 200, another access token |
+//! | `POST /api/auth/logout/` | 200 |
+//! | `GET /.well-known/jwks.json` | 200, the public keys |
+//! | `GET /livez`, `GET /readyz` | 200, or 503 with what fails |
+//!
+//! Every path is served with and without the trailing slash; all others are answered with 404,
+//! other methods with 405 (`OPTIONS` too: cross-origin requests are the host's decision, with
+//! the CORS layer of `tower-http` around this service). Every body is read up to a limit of
+//! [16 KiB](crate::AuthApi::with_max_body); a limit of time is the host's: a body error that has an
+//! [`std::io::ErrorKind::TimedOut`] among its sources is answered with 408.
+//!
+//! # Mounting
+//!
+//! axum, beside routes of its own:
+//!
+//! ```
+//! # fn mount(api: auth_tower::AuthApi) -> axum::Router {
+//! axum::Router::new()
+//!     .route("/", axum::routing::get(|| async { "hello" }))
+//!     .fallback_service(api)
+//! # }
+//! ```
+//!
+//! An axum router that has a fallback of its own takes the routes one by one, with
+//! `route_service("/api/auth/{*rest}", api.clone())` and so on. hyper serves it as it is:
+//!
+//! ```
+//! # async fn serve<I>(io: I, api: auth_tower::AuthApi) -> hyper::Result<()>
+//! # where I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static {
+//! use hyper_util::service::TowerToHyperService;
+//!
+//! hyper::server::conn::http1::Builder::new()
+//!     .serve_connection(io, TowerToHyperService::new(api))
+//!     .await
+//! # }
+//! ```
+//!
+//! warp makes a service of its filters; [`AuthApi::handles`] tells which of the two a request is
+//! for:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use auth_tower::AuthApi;
+//! use http::{Request, Response};
+//! use tower::ServiceExt;
+//! use warp::Filter;
+//!
+//! async fn serve(
+//!     api: AuthApi,
+//!     request: Request<hyper::body::Incoming>,
+//! ) -> Result<Response<impl http_body::Body>, Infallible> {
+//!     let hello = warp::service(warp::path::end().map(|| "hello"));
+//!     if api.handles(request.uri().path()) {
+//!         let response = api.oneshot(request).await?;
+//!         return Ok(response.map(http_body_util::Either::Left));
+//!     }
+//!     let response = hello.oneshot(request).await?;
+//!     Ok(response.map(http_body_util::Either::Right))
+//! }
+//! ```
+//!
+//! [`AuthApi::handles`]: crate::AuthApi::handles
+
+mod future;
+mod health;
+mod json;
+mod jwks;
+mod pages;
+mod read;
+mod registration;
+mod route;
+pub(crate) mod service;
+mod session;
+mod verify_email;
+
+pub use future::ResponseFuture;

@@ -1,0 +1,125 @@
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use auth_core::{AccessTokenVerifier, AuthService};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::route::{Endpoint, Route};
+use super::{health, jwks};
+use crate::body::ApiBody;
+use crate::error::ApiError;
+
+/// The endpoints of the login API.
+///
+/// See the [module](crate::api) for what it serves and how to mount it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AuthApi {
+    pub(super) auth: Arc<dyn AuthService>,
+    pub(super) verifier: AccessTokenVerifier,
+    pub(super) max_body: usize,
+}
+
+impl AuthApi {
+    /// Serves this service to callers whose access tokens this verifier accepts.
+    #[must_use]
+    pub const fn new(auth: Arc<dyn AuthService>, verifier: AccessTokenVerifier) -> Self {
+        Self {
+            auth,
+            verifier,
+            max_body: 16 * 1024,
+        }
+    }
+
+    /// Replaces the limit on the size of a request's body, 16 KiB by default.
+    ///
+    /// A larger body is refused with 413 before it is read, if it declares its length, and as
+    /// soon as it exceeds the limit otherwise.
+    #[must_use]
+    pub const fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Whether there is an endpoint at this path, whatever the method.
+    #[must_use]
+    pub fn handles(&self, path: &str) -> bool {
+        Route::at(path).is_some()
+    }
+
+    async fn answer<B>(&self, request: Request<B>) -> Response<ApiBody>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let is_head = request.method() == Method::HEAD;
+        let response = self
+            .dispatch(request)
+            .await
+            .unwrap_or_else(ApiError::into_response);
+        if is_head {
+            headers_of(response)
+        } else {
+            response
+        }
+    }
+
+    async fn dispatch<B>(&self, request: Request<B>) -> Result<Response<ApiBody>, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let route = Route::at(request.uri().path()).ok_or(ApiError::NotFound)?;
+        if !route.takes(request.method()) {
+            return Err(ApiError::method_not_allowed(route.methods));
+        }
+        match route.endpoint {
+            Endpoint::Register => self.register(request).await,
+            Endpoint::VerifyEmail if request.method() == Method::POST => {
+                self.verify_email(request).await
+            }
+            Endpoint::VerifyEmail => Self::verification_page(request.uri()),
+            Endpoint::ResendVerification => self.resend_verification(request).await,
+            Endpoint::LogIn => self.log_in(request).await,
+            Endpoint::Refresh => self.refresh(request).await,
+            Endpoint::LogOut => self.log_out(request).await,
+            Endpoint::Jwks => Ok(jwks::document(&self.verifier)),
+            Endpoint::Live => Ok(health::alive()),
+            Endpoint::Ready => health::ready(self.auth.as_ref()).await,
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for AuthApi
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<ApiBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let api = self.clone();
+        ResponseFuture::new(async move { api.answer(request).await })
+    }
+}
+
+/// Answers HEAD: what GET would have answered, less the body (RFC 9110 section 9.3.2).
+fn headers_of(response: Response<ApiBody>) -> Response<ApiBody> {
+    let (mut parts, body) = response.into_parts();
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Response::from_parts(parts, ApiBody::empty())
+}

@@ -1,0 +1,272 @@
+//! The documented requests and their whole answers.
+
+mod support;
+
+use std::sync::Arc;
+
+use auth_core::AuthError;
+use support::{GOOD, Scripted, answer, api, error, json, post, request, send, with};
+
+const USER: &str = r#"{"username": "bob", "password": "a long one", "email": "bob@example.org"}"#;
+
+#[tokio::test]
+async fn s9_1_a_superuser_registers_a_user() {
+    for path in ["/api/register/", "/api/register"] {
+        let service = Arc::default();
+        let request = with(post(path, USER), "authorization", GOOD);
+        assert_eq!(
+            send(api(&service), request).await,
+            json(201, &[], r#"{"is_error":0,"message":"success"}"#)
+        );
+        assert_eq!(
+            service.calls(),
+            [
+                "require_superuser",
+                "register bob a long one bob@example.org"
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_login_answers_with_two_tokens() {
+    for path in ["/api/auth/token/", "/api/auth/token"] {
+        let service = Arc::default();
+        let request = post(path, r#"{"username": "bob", "password": " p\u00e9 "}"#);
+        assert_eq!(
+            send(api(&service), request).await,
+            json(
+                200,
+                &[],
+                r#"{"access_token":"new.access.token","refresh_token":"art_new"}"#
+            )
+        );
+        assert_eq!(service.calls(), ["log_in bob  pé "]);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_answers_with_one_token() {
+    for path in ["/api/auth/token/refresh/", "/api/auth/token/refresh"] {
+        let service = Arc::default();
+        assert_eq!(
+            send(api(&service), post(path, r#"{"refresh_token": "art_old"}"#)).await,
+            json(200, &[], r#"{"access_token":"new.access.token"}"#)
+        );
+        assert_eq!(service.calls(), ["refresh art_old"]);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_with_rotation_answers_with_the_next_token_too() {
+    let service = Arc::new(Scripted {
+        next_refresh_token: Some("art_next"),
+        ..Scripted::default()
+    });
+    let request = post(
+        "/api/auth/token/refresh/",
+        r#"{"refresh_token": "art_old"}"#,
+    );
+    assert_eq!(
+        send(api(&service), request).await,
+        json(
+            200,
+            &[],
+            r#"{"access_token":"new.access.token","refresh_token":"art_next"}"#
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_logout_needs_no_access_token() {
+    for path in ["/api/auth/logout/", "/api/auth/logout"] {
+        let service = Arc::default();
+        assert_eq!(
+            send(api(&service), post(path, r#"{"refresh_token": "art_old"}"#)).await,
+            json(200, &[], r#"{"message":"Successfully logged out."}"#)
+        );
+        assert_eq!(service.calls(), ["log_out art_old"]);
+    }
+}
+
+#[tokio::test]
+async fn resending_the_mail_is_accepted() {
+    for path in ["/api/register/resend/", "/api/register/resend"] {
+        let service = Arc::default();
+        assert_eq!(
+            send(api(&service), post(path, r#"{"email": "bob@example.org"}"#)).await,
+            json(202, &[], r#"{"is_error":0,"message":"success"}"#)
+        );
+        assert_eq!(service.calls(), ["resend_verification bob@example.org"]);
+    }
+}
+
+#[tokio::test]
+async fn the_public_keys_may_be_cached() {
+    let expected = json(200, &[], r#"{"keys":[]}"#);
+    let expected = expected.replace("no-store", "public, max-age=300");
+    assert_eq!(
+        answer(request("GET", "/.well-known/jwks.json")).await,
+        expected
+    );
+}
+
+#[tokio::test]
+async fn health_is_told_without_details() {
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(
+            answer(request("GET", path)).await,
+            json(200, &[], r#"{"status":"ok"}"#)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_work_lives_but_is_not_ready() {
+    let broken: [fn() -> Result<(), AuthError>; 2] = [
+        || {
+            Err(AuthError::Storage(
+                auth_core::store::StoreError::Unavailable("down".into()),
+            ))
+        },
+        || {
+            Err(AuthError::Storage(auth_core::store::StoreError::Failed(
+                "bug".into(),
+            )))
+        },
+    ];
+    for outcome in broken {
+        let service = Arc::new(Scripted::ending(outcome));
+        assert_eq!(
+            send(api(&service), request("GET", "/readyz")).await,
+            error(
+                503,
+                &[("retry-after", "5")],
+                "storage_unavailable",
+                "the storage is not available"
+            )
+        );
+        assert_eq!(
+            send(api(&service), request("GET", "/livez")).await,
+            json(200, &[], r#"{"status":"ok"}"#)
+        );
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_without_the_body() {
+    for path in [
+        "/livez",
+        "/readyz",
+        "/.well-known/jwks.json",
+        "/api/register/verify/?token=t",
+    ] {
+        let get = answer(request("GET", path)).await;
+        let (head, body) = get.split_once("\n\n").unwrap();
+        let length = format!("content-length: {}", body.len());
+        let mut lines: Vec<_> = head.lines().chain([length.as_str()]).collect();
+        lines.sort_unstable();
+        let expected = format!("{}\n\n", lines.join("\n"));
+        assert_eq!(answer(request("HEAD", path)).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn s10_3_an_unknown_path_is_not_found() {
+    for path in [
+        "/",
+        "/api",
+        "/api/register//",
+        "/API/register/",
+        "/api/auth/token/x",
+        "//livez",
+    ] {
+        assert_eq!(
+            answer(request("GET", path)).await,
+            error(404, &[], "not_found", "there is nothing at this path"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn s10_3_another_method_is_told_what_is_allowed() {
+    let paths = [
+        ("/api/register/", "POST"),
+        ("/api/register/verify/", "GET, HEAD, POST"),
+        ("/api/register/resend/", "POST"),
+        ("/api/auth/token/", "POST"),
+        ("/api/auth/token/refresh/", "POST"),
+        ("/api/auth/logout/", "POST"),
+        ("/.well-known/jwks.json", "GET, HEAD"),
+        ("/livez", "GET, HEAD"),
+        ("/readyz", "GET, HEAD"),
+    ];
+    let methods = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post",
+    ];
+    for (path, allow) in paths {
+        for method in methods {
+            if allow.split(", ").any(|allowed| allowed == method) {
+                continue;
+            }
+            let service = Arc::default();
+            let refused = error(
+                405,
+                &[("allow", allow)],
+                "method_not_allowed",
+                "this method is not allowed here",
+            );
+            let answer = send(api(&service), request(method, path)).await;
+            if method == "HEAD" {
+                assert!(answer.starts_with("405\nallow: "), "{answer}");
+                assert!(answer.ends_with("\n\n"), "{answer}");
+            } else {
+                assert_eq!(answer, refused, "{method} {path}");
+            }
+            assert!(service.calls().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn s10_3_headers_that_override_the_method_are_ignored() {
+    let request = request("GET", "/api/auth/logout/");
+    let request = with(request, "x-http-method-override", "POST");
+    assert!(answer(request).await.starts_with("405\n"));
+}
+
+#[tokio::test]
+async fn s10_5_no_other_origin_is_let_in() {
+    let request = post("/api/auth/logout/", r#"{"refresh_token": "art_old"}"#);
+    let request = with(request, "origin", "https://evil.example");
+    assert_eq!(
+        answer(request).await,
+        json(200, &[], r#"{"message":"Successfully logged out."}"#)
+    );
+}
+
+#[tokio::test]
+async fn s8_8_a_registration_reads_three_fields_only() {
+    let service = Arc::default();
+    let body = r#"{"username": "bob", "password": "a long one", "email": "bob@example.org",
+        "is_superuser": true, "is_staff": true, "email_verified": true, "id": 1, "role": ["x"]}"#;
+    let request = with(post("/api/register/", body), "authorization", GOOD);
+    assert!(send(api(&service), request).await.starts_with("201\n"));
+    assert_eq!(
+        service.calls(),
+        [
+            "require_superuser",
+            "register bob a long one bob@example.org"
+        ]
+    );
+}
+
+#[test]
+fn the_service_tells_which_paths_are_its_own() {
+    let api = api(&Arc::default());
+    assert!(api.handles("/api/auth/token"));
+    assert!(api.handles("/api/auth/token/"));
+    assert!(!api.handles("/api/auth/"));
+    assert!(!api.handles("/"));
+}

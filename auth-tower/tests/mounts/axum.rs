@@ -1,0 +1,94 @@
+use auth_core::Principal;
+use auth_tower::VerifyLayer;
+use axum::routing::get;
+use axum::{Extension, Router};
+
+use super::{endpoints, serve, walk_through};
+use crate::support::verifier;
+
+async fn me(Extension(caller): Extension<Principal>) -> String {
+    caller.user_id.to_string()
+}
+
+#[tokio::test]
+async fn axum_serves_the_endpoints_beside_its_own_routes() {
+    let app = Router::new()
+        .route("/me", get(me))
+        .route_layer(VerifyLayer::new(verifier()))
+        .route("/", get(|| async { "hello" }))
+        .fallback_service(endpoints());
+    walk_through(serve(app).await).await;
+}
+
+#[tokio::test]
+async fn axum_serves_the_endpoints_one_by_one() {
+    let app = Router::new()
+        .route("/me", get(me))
+        .route_layer(VerifyLayer::new(verifier()))
+        .route("/", get(|| async { "hello" }))
+        .route_service("/api/auth/{*rest}", endpoints())
+        .route_service("/api/register/{*rest}", endpoints());
+    walk_through(serve(app).await).await;
+}
+
+#[cfg(feature = "axum")]
+mod sugar {
+    use auth_tower::ApiError;
+    use auth_tower::axum::Authenticated;
+
+    use super::*;
+    use crate::support::{GOOD, alice, error};
+    use crate::{answer, http_request};
+
+    async fn me(Authenticated(caller): Authenticated) -> String {
+        caller.user_id.to_string()
+    }
+
+    async fn greet(caller: Option<Authenticated>) -> String {
+        caller.map_or_else(|| "guest".to_owned(), |caller| caller.0.user_id.to_string())
+    }
+
+    #[tokio::test]
+    async fn the_extractor_hands_the_caller_over() {
+        let app = Router::new()
+            .route("/me", get(me))
+            .route_layer(VerifyLayer::new(verifier()))
+            .route("/", get(|| async { "hello" }))
+            .fallback_service(endpoints());
+        walk_through(serve(app).await).await;
+    }
+
+    #[tokio::test]
+    async fn the_extractor_refuses_where_nobody_verifies() {
+        let address = serve(Router::new().route("/me", get(me))).await;
+        let request = http_request("GET", address, "/me").header("authorization", GOOD);
+        let refused = error(
+            401,
+            &[("www-authenticate", "Bearer")],
+            "authentication_required",
+            "authentication is required",
+        );
+        assert_eq!(answer(request).await.0, refused);
+    }
+
+    #[tokio::test]
+    async fn an_optional_caller_may_be_a_guest() {
+        let app = Router::new()
+            .route("/", get(greet))
+            .layer(VerifyLayer::new(verifier()).optional());
+        let address = serve(app).await;
+        assert_eq!(answer(http_request("GET", address, "/")).await.1, "guest");
+        let request = http_request("GET", address, "/").header("authorization", GOOD);
+        assert_eq!(answer(request).await.1, alice().user_id.to_string());
+    }
+
+    #[tokio::test]
+    async fn a_handler_may_answer_with_our_errors() {
+        let handler = || async { Err::<(), _>(ApiError::NotFound) };
+        let address = serve(Router::new().route("/", get(handler))).await;
+        assert_eq!(
+            answer(http_request("GET", address, "/")).await.0,
+            error(404, &[], "not_found", "there is nothing at this path")
+        );
+    }
+}
