@@ -1,4 +1,45 @@
-//! placeholder
+//! Login endpoints and bearer-token verification for every framework built on tower.
+//!
+//! Two kinds of things, over whatever implements [`AuthService`](auth_core::AuthService):
+//!
+//! - a *service*, [`AuthApi`]: the endpoints, to be mounted beside the host's own routes;
+//! - *layers*: [`VerifyLayer`] turns a bearer token into a [`Principal`](auth_core::Principal),
+//!   [`RequireSuperuserLayer`] lets only superusers through.
+//!
+//! In axum (hyper and warp: see [`api`]):
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use auth_core::{AccessTokenVerifier, AuthService, Principal};
+//! use auth_tower::{AuthApi, VerifyLayer};
+//! use axum::{Extension, Router, routing::get};
+//!
+//! async fn me(Extension(caller): Extension<Principal>) -> String {
+//!     format!("you are {}", caller.user_id)
+//! }
+//!
+//! fn app(auth: Arc<dyn AuthService>, verifier: AccessTokenVerifier) -> Router {
+//!     Router::new()
+//!         .route("/me", get(me))
+//!         .route_layer(VerifyLayer::new(verifier.clone()))
+//!         .fallback_service(AuthApi::new(auth, verifier))
+//! }
+//! ```
+//!
+//! Everything is generic over the bodies of requests and responses. A refusal is an answer, never
+//! an `Err`, which would cut the connection; how errors look stands in one table, [`ApiError`].
+//!
+//! # Map
+//!
+//! | module | what |
+//! |---|---|
+//! | [`api`] | the endpoints, and how to mount them |
+//! | [`verify`] | bearer token to principal |
+//! | [`require`] | rights that must hold now |
+//! | `axum` | extractor and `IntoResponse`, with the feature `axum` |
+//!
+//! What tower-http has (timeouts, request ids, CORS, tracing) is left to tower-http.
 
 pub mod api;
 #[cfg(feature = "axum")]

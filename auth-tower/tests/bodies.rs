@@ -211,7 +211,11 @@ async fn s11_2_malformed_json_reaches_no_use_case() {
 async fn s11_3_every_missing_or_mistyped_field_is_named() {
     let service: Arc<Scripted> = Arc::default();
     let body = r#"{"password": null, "email": ["x"], "username": {"$ne": ""}}"#;
-    let request = with(post("/api/register/", body), "authorization", support::GOOD);
+    let request = with(
+        post("/api/register/", body),
+        "authorization",
+        &support::GOOD,
+    );
     let expected = concat!(
         r#"{"is_error":1,"code":"validation_failed","message":"the input is not valid","#,
         r#""errors":{"email":["must be a string"],"password":["must not be null"],"#,

@@ -13,7 +13,7 @@ const USER: &str = r#"{"username": "bob", "password": "a long one", "email": "bo
 async fn s9_1_a_superuser_registers_a_user() {
     for path in ["/api/register/", "/api/register"] {
         let service = Arc::default();
-        let request = with(post(path, USER), "authorization", GOOD);
+        let request = with(post(path, USER), "authorization", &GOOD);
         assert_eq!(
             send(api(&service), request).await,
             json(201, &[], r#"{"is_error":0,"message":"success"}"#)
@@ -251,7 +251,7 @@ async fn s8_8_a_registration_reads_three_fields_only() {
     let service = Arc::default();
     let body = r#"{"username": "bob", "password": "a long one", "email": "bob@example.org",
         "is_superuser": true, "is_staff": true, "email_verified": true, "id": 1, "role": ["x"]}"#;
-    let request = with(post("/api/register/", body), "authorization", GOOD);
+    let request = with(post("/api/register/", body), "authorization", &GOOD);
     assert!(send(api(&service), request).await.starts_with("201\n"));
     assert_eq!(
         service.calls(),

@@ -20,7 +20,7 @@ fn done() -> Response<Full<Bytes>> {
 }
 
 fn good() -> Request<Full<Bytes>> {
-    let mut request = with(request("GET", "/"), "authorization", GOOD);
+    let mut request = with(request("GET", "/"), "authorization", &GOOD);
     request.extensions_mut().insert::<Principal>(alice());
     request
 }

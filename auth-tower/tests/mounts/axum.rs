@@ -61,7 +61,7 @@ mod sugar {
     #[tokio::test]
     async fn the_extractor_refuses_where_nobody_verifies() {
         let address = serve(Router::new().route("/me", get(me))).await;
-        let request = http_request("GET", address, "/me").header("authorization", GOOD);
+        let request = http_request("GET", address, "/me").header("authorization", GOOD.as_str());
         let refused = error(
             401,
             &[("www-authenticate", "Bearer")],
@@ -78,7 +78,7 @@ mod sugar {
             .layer(VerifyLayer::new(verifier()).optional());
         let address = serve(app).await;
         assert_eq!(answer(http_request("GET", address, "/")).await.1, "guest");
-        let request = http_request("GET", address, "/").header("authorization", GOOD);
+        let request = http_request("GET", address, "/").header("authorization", GOOD.as_str());
         assert_eq!(answer(request).await.1, alice().user_id.to_string());
     }
 

@@ -62,7 +62,7 @@ async fn walk_through(address: SocketAddr) {
         "authentication is required",
     );
     assert_eq!(answer(get("/me")).await.0, refused);
-    let me = get("/me").header("authorization", GOOD);
+    let me = get("/me").header("authorization", GOOD.as_str());
     assert_eq!(answer(me).await.1, alice().user_id.to_string());
 
     for path in ["/api/auth/token/", "/api/auth/token"] {

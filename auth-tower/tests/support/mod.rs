@@ -2,13 +2,13 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use auth_core::{
-    AccessToken, AccessTokenVerifier, AuthError, AuthService, Login, Principal, RefreshToken,
-    Refreshed, Registration, SessionId, Superuser, Timestamp, TokenPair, UserId,
+    AccessToken, AccessTokenVerifier, AuthError, AuthService, JwtKeys, Login, Principal,
+    RefreshToken, Refreshed, Registration, SecretKey, SessionId, Superuser, SystemClock, Timestamp,
+    TokenPair, UserId,
 };
 use auth_tower::AuthApi;
 use bytes::Bytes;
@@ -137,12 +137,38 @@ pub(crate) fn alice() -> Principal {
     )
 }
 
-pub(crate) const GOOD: &str = "Bearer alices.access.token";
-pub(crate) const EXPIRED: &str = "Bearer expired";
-pub(crate) const REVOKED: &str = "Bearer revoked";
+/// The `Authorization` of a request of Alice's.
+pub(crate) static GOOD: LazyLock<String> = LazyLock::new(|| authorization(4_000_000_000));
+
+/// The same, long ago.
+pub(crate) static EXPIRED: LazyLock<String> = LazyLock::new(|| authorization(60));
+
+const SECRET: &str = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
+const ISSUER: &str = "https://auth.example.org";
 
 pub(crate) fn verifier() -> AccessTokenVerifier {
-    AccessTokenVerifier::stub(HashMap::from([("alices.access.token".into(), alice())]))
+    let keys = JwtKeys::hs256(SecretKey::parse(SECRET).unwrap());
+    AccessTokenVerifier::new(&keys, ISSUER, ISSUER, Arc::new(SystemClock))
+}
+
+fn authorization(expires: i64) -> String {
+    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+    header.typ = Some("at+jwt".to_owned());
+    let claims = serde_json::json!({
+        "iss": ISSUER,
+        "sub": alice().user_id.as_uuid(),
+        "aud": ISSUER,
+        "client_id": "auth",
+        "iat": 0,
+        "exp": expires,
+        "jti": "AAAAAAAAAAAAAAAAAAAAAA",
+        "sid": alice().session_id.as_uuid(),
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    format!(
+        "Bearer {}",
+        jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    )
 }
 
 /// The endpoints over a service.
