@@ -34,7 +34,10 @@ impl TemporaryDatabase {
         let name = format!("auth_test_{}", Uuid::new_v4().simple());
         let url = match std::env::var("TEST_DATABASE_URL") {
             Ok(server) => with_database(&server, &name),
-            Err(_) => format!("postgres://postgres@localhost:5432/{name}?host={}", server().display()),
+            Err(_) => format!(
+                "postgres://postgres@localhost:5432/{name}?host={}",
+                server().display()
+            ),
         };
         if let Err(error) = Postgres::create_database(&url).await {
             panic!("no temporary database on PostgreSQL: {error}");
