@@ -49,7 +49,7 @@ struct MailRow {
 
 impl MemoryStore {
     fn lock(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().unwrap()
+        self.0.lock().expect("no holder of the lock panics")
     }
 }
 

@@ -1,4 +1,5 @@
 //! What is PostgreSQL's own: its schema, its settings, and its restarts.
+#![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
 #![cfg(all(feature = "testing", feature = "postgres", unix))]
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! What is SQLite's own: the file, its schema, and the processes that share it.
+#![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
 #![cfg(all(feature = "testing", feature = "sqlite"))]
 
 use std::path::Path;
