@@ -65,13 +65,14 @@ async fn an_unmigrated_database_is_recognised() {
 
 #[tokio::test]
 async fn a_failed_migration_leaves_no_lock_behind() {
-    let (_database, store) = migrated().await;
+    let (database, store) = migrated().await;
     sqlx::query("UPDATE auth_migrations SET checksum = '\\x00' WHERE version = 2")
         .execute(store.pool())
         .await
         .unwrap();
-    for _ in 0..2 {
-        let changed = store.migrate().await;
+    let another_node = PostgresStore::connect(database.url()).unwrap();
+    for node in [store, another_node] {
+        let changed = node.migrate().await;
         assert!(matches!(changed, Err(StoreError::Failed(_))), "{changed:?}");
     }
 }

@@ -46,7 +46,8 @@ impl Health {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let micros = self.start.elapsed().as_micros();
+        u64::try_from(micros).unwrap_or(u64::MAX).max(1)
     }
 }
 
