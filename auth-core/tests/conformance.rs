@@ -1,4 +1,5 @@
 //! The conformance suite on the stores of this crate.
+#![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
 #![cfg(all(feature = "testing", feature = "sqlite", feature = "postgres", unix))]
 
 use std::sync::Arc;

@@ -164,3 +164,23 @@ fn account() -> Result<Option<(u32, u32)>, String> {
         .next()
         .ok_or_else(|| "root cannot run PostgreSQL: there is no user postgres".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_of_a_url_is_replaced_and_the_rest_kept() {
+        for (server, expected) in [
+            ("postgres://host", "postgres://host/db?"),
+            ("postgres://host/", "postgres://host/db?"),
+            ("postgres://u:p@host:1/old", "postgres://u:p@host:1/db?"),
+            (
+                "postgres://host/old?sslmode=require",
+                "postgres://host/db?sslmode=require",
+            ),
+        ] {
+            assert_eq!(with_database(server, "db"), expected);
+        }
+    }
+}

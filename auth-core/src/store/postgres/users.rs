@@ -160,7 +160,7 @@ async fn insert_first_superuser(pool: &PgPool, new: &NewUser) -> Result<bool, Er
              (id, username, username_canonical, email, email_key, password_hash,
               email_verified_at, is_active, is_superuser, created_at)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9
-         WHERE NOT EXISTS (SELECT FROM auth_users WHERE is_superuser)",
+         WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -178,7 +178,7 @@ async fn insert_first_superuser(pool: &PgPool, new: &NewUser) -> Result<bool, Er
 }
 
 async fn superuser_exists(pool: &PgPool) -> Result<bool, Error> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM auth_users WHERE is_superuser)")
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)")
         .fetch_one(pool)
         .await
 }

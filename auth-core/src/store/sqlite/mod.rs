@@ -1,4 +1,8 @@
 //! The SQLite store.
+//!
+//! A statement that changes rows and returns them is read to its end with `fetch_all`. After
+//! `fetch_optional` sqlx resets it at the first row, which commits, and drops the error of a
+//! commit that failed.
 
 mod connection;
 mod error;

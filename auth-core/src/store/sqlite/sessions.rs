@@ -105,7 +105,7 @@ async fn rotate(
         "UPDATE auth_sessions
          SET generation = ?3, rotated_at = ?4
          WHERE id = ?1 AND generation = ?2 AND revoked_at IS NULL AND expires_at > ?4
-             AND EXISTS (SELECT * FROM auth_users AS u WHERE u.id = user_id AND u.is_active)
+             AND EXISTS (SELECT 1 FROM auth_users AS u WHERE u.id = user_id AND u.is_active)
          RETURNING id, user_id, generation, created_at, expires_at, rotated_at, revoked_at,
                    TRUE AS is_active,
                    (SELECT is_superuser FROM auth_users AS u WHERE u.id = user_id)

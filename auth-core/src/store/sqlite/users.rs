@@ -112,7 +112,7 @@ async fn insert_first_superuser(pool: &SqlitePool, new: &NewUser) -> Result<bool
              (id, username, username_canonical, email, email_key, password_hash,
               email_verified_at, is_active, is_superuser, created_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9
-         WHERE NOT EXISTS (SELECT * FROM auth_users WHERE is_superuser)",
+         WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())

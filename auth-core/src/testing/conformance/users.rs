@@ -162,8 +162,8 @@ async fn register_at_once(
     assert_eq!(existing.len(), 1);
     let winner = existing.remove(0);
     let mails = claim_all(store, now()).await;
-    let recipients: Vec<_> = mails.into_iter().map(|mail| mail.to).collect();
-    assert_eq!(recipients, [winner.email.clone()]);
+    let recipients: Vec<_> = mails.iter().map(|mail| &mail.to).collect();
+    assert_eq!(recipients, [&winner.email]);
     winner
 }
 

@@ -1,0 +1,339 @@
+//! How to write a store: this one keeps everything in memory and passes the conformance suite.
+#![cfg(feature = "testing")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::store::{
+    ClaimedMail, EmailConfirmation, NewMail, NewSession, NewUser, OutboxStore, SessionStore, Store,
+    StoreError, UserStore,
+};
+use auth_core::{
+    EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, SessionOwner,
+    Timestamp, User, UserId, Username, store_conformance,
+};
+use uuid::Uuid;
+
+store_conformance!(in_memory, fresh_store);
+
+async fn fresh_store() -> (Arc<dyn Store>, ()) {
+    (Arc::new(MemoryStore::default()), ())
+}
+
+/// One lock around everything makes every method atomic. A real store leaves that to its database.
+#[derive(Debug, Default)]
+struct MemoryStore(Mutex<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    users: HashMap<UserId, UserRow>,
+    sessions: HashMap<SessionId, Session>,
+    outbox: HashMap<Uuid, MailRow>,
+}
+
+#[derive(Debug)]
+struct UserRow {
+    user: User,
+    password_hash: PasswordHash,
+    verification: Generation,
+}
+
+#[derive(Debug)]
+struct MailRow {
+    mail: NewMail,
+    attempts: u32,
+    abandoned: bool,
+}
+
+impl MemoryStore {
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().expect("no holder of the lock panics")
+    }
+}
+
+impl Tables {
+    fn insert_user(&mut self, new: &NewUser) -> Result<(), StoreError> {
+        let mut rows = self.users.values();
+        let name = new.user.username.canonical();
+        if rows.any(|row| row.user.username.canonical() == name) {
+            return Err(StoreError::UsernameTaken);
+        }
+        let mut rows = self.users.values();
+        if rows.any(|row| row.user.email.key() == new.user.email.key()) {
+            return Err(StoreError::EmailTaken);
+        }
+        let row = UserRow {
+            user: new.user.clone(),
+            password_hash: new.password_hash.clone(),
+            verification: Generation::FIRST,
+        };
+        self.users.insert(new.user.id, row);
+        Ok(())
+    }
+
+    fn insert_mail(&mut self, mail: &NewMail) {
+        let waiting = self.outbox.values().any(|row| {
+            !row.abandoned && row.mail.kind == mail.kind && row.mail.to.key() == mail.to.key()
+        });
+        if !waiting {
+            let row = MailRow {
+                mail: mail.clone(),
+                attempts: 0,
+                abandoned: false,
+            };
+            self.outbox.insert(mail.id, row);
+        }
+    }
+
+    /// The session with what its owner is now.
+    fn session(&self, id: SessionId) -> Option<Session> {
+        let mut session = self.sessions.get(&id)?.clone();
+        let user = &self.users.get(&session.owner.id)?.user;
+        session.owner.is_active = user.is_active;
+        session.owner.is_superuser = user.is_superuser;
+        session.owner.email_verified = user.email_verified_at.is_some();
+        Some(session)
+    }
+
+    /// The row of a claim that no other worker has taken over.
+    fn claimed(&mut self, mail: &ClaimedMail) -> Option<&mut MailRow> {
+        let row = self.outbox.get_mut(&mail.id)?;
+        (row.attempts == mail.attempt && !row.abandoned).then_some(row)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryStore {
+    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError> {
+        let mut tables = self.lock();
+        tables.insert_user(user)?;
+        if let Some(mail) = mail {
+            tables.insert_mail(mail);
+        }
+        Ok(())
+    }
+
+    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        if tables.users.values().any(|row| row.user.is_superuser) {
+            return Ok(false);
+        }
+        let mut user = user.clone();
+        user.user.is_superuser = true;
+        tables.insert_user(&user).map(|()| true)
+    }
+
+    async fn find_credentials(
+        &self,
+        username: &Username,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        let tables = self.lock();
+        let mut rows = tables.users.values();
+        let found = rows.find(|row| row.user.username.canonical() == username.canonical());
+        Ok(found.map(|row| (row.user.clone(), row.password_hash.clone())))
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.lock().users.get(&id).map(|row| row.user.clone()))
+    }
+
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        current: &PasswordHash,
+        replacement: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        match tables.users.get_mut(&id) {
+            Some(row) if row.password_hash.as_stored() == current.as_stored() => {
+                row.password_hash = replacement.clone();
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn begin_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        let mut tables = self.lock();
+        let owed = |row: &&mut UserRow| {
+            row.user.email.key() == email.key()
+                && row.user.is_active
+                && row.user.email_verified_at.is_none()
+        };
+        Ok(tables.users.values_mut().find(owed).and_then(|row| {
+            row.verification = row.verification.next()?;
+            Some((row.user.clone(), row.verification))
+        }))
+    }
+
+    async fn confirm_email(
+        &self,
+        id: UserId,
+        email: &EmailAddress,
+        verification: Generation,
+        now: Timestamp,
+    ) -> Result<EmailConfirmation, StoreError> {
+        let mut tables = self.lock();
+        Ok(match tables.users.get_mut(&id) {
+            Some(row) if row.user.email.key() != email.key() => EmailConfirmation::Superseded,
+            Some(row) if row.user.email_verified_at.is_some() => {
+                EmailConfirmation::AlreadyConfirmed
+            }
+            Some(row) if row.verification == verification => {
+                row.user.email_verified_at = Some(now);
+                EmailConfirmation::Confirmed
+            }
+            _ => EmailConfirmation::Superseded,
+        })
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn create_session(
+        &self,
+        session: &NewSession,
+        checked: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        let Some(row) = tables.users.get(&session.user_id) else {
+            return Ok(false);
+        };
+        if !row.user.is_active || row.password_hash.as_stored() != checked.as_stored() {
+            return Ok(false);
+        }
+        let owner = SessionOwner::new(session.user_id);
+        let begun = Session::new(session.id, owner, session.created_at, session.expires_at);
+        tables.sessions.insert(session.id, begun);
+        Ok(true)
+    }
+
+    async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.lock().session(id))
+    }
+
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        from: Generation,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let mut tables = self.lock();
+        let Some(session) = tables.session(id) else {
+            return Ok(None);
+        };
+        let live = session.revoked_at.is_none() && session.expires_at > now;
+        let Some(next) = from.next() else {
+            return Ok(None);
+        };
+        if session.generation != from || !live || !session.owner.is_active {
+            return Ok(None);
+        }
+        if let Some(stored) = tables.sessions.get_mut(&id) {
+            stored.generation = next;
+            stored.rotated_at = Some(now);
+        }
+        Ok(tables.session(id))
+    }
+
+    async fn revoke_session(
+        &self,
+        id: SessionId,
+        _reason: RevocationReason,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        Ok(match tables.sessions.get_mut(&id) {
+            Some(session) if session.revoked_at.is_none() => {
+                session.revoked_at = Some(now);
+                session.expires_at > now
+            }
+            _ => false,
+        })
+    }
+
+    async fn revoke_user_sessions(
+        &self,
+        user: UserId,
+        _reason: RevocationReason,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut tables = self.lock();
+        let mut live = 0;
+        for session in tables.sessions.values_mut() {
+            if session.owner.id == user && session.revoked_at.is_none() {
+                session.revoked_at = Some(now);
+                live += u64::from(session.expires_at > now);
+            }
+        }
+        Ok(live)
+    }
+}
+
+#[async_trait]
+impl OutboxStore for MemoryStore {
+    async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError> {
+        self.lock().insert_mail(mail);
+        Ok(())
+    }
+
+    async fn claim_mail(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedMail>, StoreError> {
+        let mut tables = self.lock();
+        let due = tables.outbox.values_mut();
+        let due = due.filter(|row| !row.abandoned && row.mail.due <= now);
+        Ok(due.min_by_key(|row| row.mail.due).map(|row| {
+            row.mail.due = now + lease;
+            row.attempts += 1;
+            let mail = row.mail.clone();
+            ClaimedMail::new(mail.id, mail.kind, mail.to, row.attempts)
+        }))
+    }
+
+    async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
+        let mut tables = self.lock();
+        if tables.claimed(mail).is_some() {
+            tables.outbox.remove(&mail.id);
+        }
+        Ok(())
+    }
+
+    async fn postpone_mail(
+        &self,
+        mail: &ClaimedMail,
+        due: Timestamp,
+        _reason: &str,
+    ) -> Result<(), StoreError> {
+        if let Some(row) = self.lock().claimed(mail) {
+            row.mail.due = due;
+        }
+        Ok(())
+    }
+
+    async fn abandon_mail(
+        &self,
+        mail: &ClaimedMail,
+        _now: Timestamp,
+        _reason: &str,
+    ) -> Result<(), StoreError> {
+        if let Some(row) = self.lock().claimed(mail) {
+            row.abandoned = true;
+        }
+        Ok(())
+    }
+}

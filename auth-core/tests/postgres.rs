@@ -1,0 +1,286 @@
+//! What is PostgreSQL's own: its schema, its settings, and its restarts.
+#![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
+#![cfg(all(feature = "testing", feature = "postgres", unix))]
+
+use std::time::Duration;
+
+use auth_core::store::{
+    NewSession, NewUser, OutboxStore, PostgresStore, SessionStore, Store, StoreError, UserStore,
+};
+use auth_core::testing::postgres::TemporaryDatabase;
+use auth_core::{Generation, PasswordHash, Timestamp, User, UserId};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
+
+async fn migrated() -> (TemporaryDatabase, PostgresStore) {
+    let database = TemporaryDatabase::create().await;
+    let store = PostgresStore::connect(database.url()).unwrap();
+    store.migrate().await.unwrap();
+    (database, store)
+}
+
+async fn create_alice(store: &PostgresStore) -> NewUser {
+    let email = "alice@example.org".parse().unwrap();
+    let user = User::new(UserId::generate(), "alice".parse().unwrap(), email, NOW);
+    let user = NewUser::new(user, PasswordHash::from_stored("hash"));
+    store.create_user(&user, None).await.unwrap();
+    user
+}
+
+async fn begin_session(store: &PostgresStore, user: &NewUser) -> NewSession {
+    let session = NewSession::new(user.user.id, NOW, NOW + Duration::from_secs(60));
+    let begun = store.create_session(&session, &user.password_hash).await;
+    assert!(begun.unwrap());
+    session
+}
+
+#[tokio::test]
+async fn several_nodes_may_migrate_at_the_same_time() {
+    let database = TemporaryDatabase::create().await;
+    let nodes: Vec<_> = (0..4)
+        .map(|_| {
+            let store = PostgresStore::connect(database.url()).unwrap();
+            tokio::spawn(async move { store.migrate().await })
+        })
+        .collect();
+    for node in nodes {
+        node.await.unwrap().unwrap();
+    }
+    let store = PostgresStore::connect(database.url()).unwrap();
+    assert!(store.pending_migrations().await.unwrap().is_empty());
+    store.migrate().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unmigrated_database_is_recognised() {
+    let database = TemporaryDatabase::create().await;
+    let store = PostgresStore::connect(database.url()).unwrap();
+    store.check().await.unwrap();
+    let pending = store.pending_migrations().await.unwrap();
+    assert_eq!(pending, ["0001_users", "0002_sessions", "0003_outbox"]);
+    let find = store.find_user(UserId::generate()).await;
+    assert!(matches!(find, Err(StoreError::Failed(_))), "{find:?}");
+}
+
+#[tokio::test]
+async fn a_failed_migration_leaves_no_lock_behind() {
+    let (database, store) = migrated().await;
+    sqlx::query("UPDATE auth_migrations SET checksum = '\\x00' WHERE version = 2")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    let another_node = PostgresStore::connect(database.url()).unwrap();
+    for node in [store, another_node] {
+        let changed = node.migrate().await;
+        assert!(matches!(changed, Err(StoreError::Failed(_))), "{changed:?}");
+    }
+}
+
+#[tokio::test]
+async fn all_tables_carry_the_prefix() {
+    let (_database, store) = migrated().await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename",
+    )
+    .fetch_all(store.pool())
+    .await
+    .unwrap();
+    assert_eq!(
+        tables,
+        [
+            "auth_migrations",
+            "auth_outbox",
+            "auth_sessions",
+            "auth_users"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn s12_3_a_database_that_is_down_is_unavailable_within_the_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = PgConnectOptions::new().socket(folder.path());
+    let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(50));
+    let store = PostgresStore::connect_with(options, pool);
+    let down = store.check().await;
+    assert!(matches!(down, Err(StoreError::Unavailable(_))), "{down:?}");
+}
+
+#[tokio::test]
+async fn s12_3_a_pool_that_is_exhausted_is_unavailable() {
+    let database = TemporaryDatabase::create().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(50));
+    let store = PostgresStore::connect_with(database.url().parse().unwrap(), pool);
+    // On a busy machine the first connection may take longer than the timeout.
+    let taken = loop {
+        if let Ok(connection) = store.pool().acquire().await {
+            break connection;
+        }
+    };
+    let busy = store.check().await;
+    assert!(matches!(busy, Err(StoreError::Unavailable(_))), "{busy:?}");
+    drop(taken);
+}
+
+#[tokio::test]
+async fn reads_outlive_a_restart_of_the_database() {
+    let (database, store) = migrated().await;
+    let alice = create_alice(&store).await;
+    fill_pool(&store).await;
+    terminate_connections(database.url()).await;
+    for _ in 0..20 {
+        let found = store.find_user(alice.user.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&alice.user));
+    }
+}
+
+#[tokio::test]
+async fn writes_fail_at_most_once_after_a_restart_of_the_database() {
+    let (database, store) = migrated().await;
+    let alice = create_alice(&store).await;
+    let session = begin_session(&store, &alice).await;
+    fill_pool(&store).await;
+    terminate_connections(database.url()).await;
+
+    let mut failures = 0;
+    let mut generation = Generation::FIRST;
+    while generation < Generation::new(20) {
+        match store.rotate_session(session.id, generation, NOW).await {
+            Ok(moved) => generation = moved.unwrap().generation,
+            Err(StoreError::Unavailable(_)) => failures += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+        assert!(failures <= 1);
+    }
+}
+
+/// Opens several connections, all of them just used and idle.
+async fn fill_pool(store: &PostgresStore) {
+    let mut connections = Vec::new();
+    for _ in 0..8 {
+        connections.push(store.pool().acquire().await.unwrap());
+    }
+    for mut connection in connections {
+        connection.return_to_pool().await;
+    }
+}
+
+async fn terminate_connections(url: &str) {
+    let pool = PgPoolOptions::new().connect(url).await.unwrap();
+    // With a timeout the function returns when the process is gone.
+    sqlx::query(
+        "SELECT pg_terminate_backend(pid, 5000)
+         FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn s7_6_commits_are_synchronous_whatever_the_database_says() {
+    let (database, store) = migrated().await;
+    sqlx::raw_sql(
+        "DO $$ BEGIN
+             EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database());
+         END $$",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    let store = PostgresStore::connect(database.url()).unwrap();
+    let setting: String = sqlx::query_scalar("SELECT current_setting('synchronous_commit')")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(setting, "on");
+}
+
+#[tokio::test]
+async fn s9_3_a_deactivated_user_can_use_no_session() {
+    let (_database, store) = migrated().await;
+    let alice = create_alice(&store).await;
+    let session = begin_session(&store, &alice).await;
+    sqlx::query("UPDATE auth_users SET is_active = FALSE")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    let found = store.find_session(session.id).await.unwrap().unwrap();
+    assert!(!found.owner.is_active);
+    let moved = store
+        .rotate_session(session.id, Generation::FIRST, NOW)
+        .await;
+    assert_eq!(moved.unwrap(), None);
+}
+
+#[tokio::test]
+async fn s9_3_a_login_waits_for_a_deactivation_that_is_about_to_commit() {
+    let (_database, store) = migrated().await;
+    let alice = create_alice(&store).await;
+    let mut deactivation = store.pool().begin().await.unwrap();
+    sqlx::query("UPDATE auth_users SET is_active = FALSE")
+        .execute(&mut *deactivation)
+        .await
+        .unwrap();
+    let login = tokio::spawn({
+        let store = store.clone();
+        let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
+        async move { store.create_session(&session, &alice.password_hash).await }
+    });
+    let mut blocked = false;
+    while !blocked {
+        assert!(!login.is_finished(), "the login did not wait");
+        blocked = is_a_statement_blocked(&store).await;
+    }
+    deactivation.commit().await.unwrap();
+    assert!(!login.await.unwrap().unwrap());
+}
+
+async fn is_a_statement_blocked(store: &PostgresStore) -> bool {
+    sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'
+         )",
+    )
+    .fetch_one(store.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn rotations_and_revocations_leave_the_indexes_alone() {
+    let (_database, store) = migrated().await;
+    let indexed: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT attname::text
+         FROM pg_index
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+         WHERE indrelid = 'auth_sessions'::regclass
+         ORDER BY 1",
+    )
+    .fetch_all(store.pool())
+    .await
+    .unwrap();
+    assert_eq!(indexed, ["id", "user_id"]);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_a_failure_and_no_panic() {
+    let (_database, store) = migrated().await;
+    sqlx::query(
+        "INSERT INTO auth_outbox (id, kind, address, address_key, due)
+         VALUES (gen_random_uuid(), 'carrier_pigeon', 'a@b.c', 'a@b.c', now() - interval '99 years')",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    let claimed = store.claim_mail(NOW, Duration::from_secs(60)).await;
+    assert!(matches!(claimed, Err(StoreError::Failed(_))), "{claimed:?}");
+    let again = store.claim_mail(NOW, Duration::from_secs(60)).await;
+    assert!(matches!(again, Ok(None)), "{again:?}");
+}

@@ -1,0 +1,199 @@
+//! What is SQLite's own: the file, its schema, and the processes that share it.
+#![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
+#![cfg(all(feature = "testing", feature = "sqlite"))]
+
+use std::path::Path;
+use std::time::Duration;
+
+use auth_core::store::{
+    NewSession, NewUser, SessionStore, SqliteStore, Store, StoreError, UserStore,
+};
+use auth_core::{Generation, PasswordHash, RevocationReason, Timestamp, User, UserId};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
+
+async fn migrated() -> (TempDir, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("auth.sqlite")).await;
+    let store = store.unwrap();
+    store.migrate().await.unwrap();
+    (folder, store)
+}
+
+fn alice() -> NewUser {
+    let email = "alice@example.org".parse().unwrap();
+    let user = User::new(UserId::generate(), "alice".parse().unwrap(), email, NOW);
+    NewUser::new(user, PasswordHash::from_stored("hash"))
+}
+
+/// A connection like another program's.
+async fn connect(folder: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(folder.join("auth.sqlite"));
+    options.connect().await.unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn s15_3_nobody_but_the_owner_can_read_the_file_or_its_journals() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, store) = migrated().await;
+    store.create_user(&alice(), None).await.unwrap();
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file:?}");
+        names.push(file.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["auth.sqlite", "auth.sqlite-shm", "auth.sqlite-wal"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_may_open_and_migrate_a_new_file_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.sqlite");
+    let processes: Vec<_> = (0..4)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { SqliteStore::open(path).await?.migrate().await })
+        })
+        .collect();
+    for process in processes {
+        process.await.unwrap().unwrap();
+    }
+    let store = SqliteStore::open(path).await.unwrap();
+    assert!(store.pending_migrations().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_several_processes_wait_for_each_other() {
+    let (folder, store) = migrated().await;
+    let alice = alice();
+    store.create_user(&alice, None).await.unwrap();
+    let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
+    let begun = store.create_session(&session, &alice.password_hash).await;
+    assert!(begun.unwrap());
+
+    let mut writers = Vec::new();
+    for _ in 0..4 {
+        let store = SqliteStore::open(folder.path().join("auth.sqlite")).await;
+        let store = store.unwrap();
+        writers.push(tokio::spawn(async move {
+            let mut moved = 0;
+            for number in 0..50 {
+                let from = Generation::new(number);
+                let session = store.rotate_session(session.id, from, NOW).await.unwrap();
+                moved += u32::from(session.is_some());
+            }
+            moved
+        }));
+    }
+    let mut moved = 0;
+    for writer in writers {
+        moved += writer.await.unwrap();
+    }
+    let found = store.find_session(session.id).await.unwrap().unwrap();
+    assert_eq!(found.generation, Generation::new(moved));
+}
+
+#[tokio::test]
+async fn an_unmigrated_database_is_recognised() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    store.check().await.unwrap();
+    let pending = store.pending_migrations().await.unwrap();
+    assert_eq!(pending, ["0001_users", "0002_sessions", "0003_outbox"]);
+    let find = store.find_user(UserId::generate()).await;
+    assert!(matches!(find, Err(StoreError::Failed(_))), "{find:?}");
+}
+
+#[tokio::test]
+async fn a_changed_migration_is_refused() {
+    let (folder, store) = migrated().await;
+    let mut other = connect(folder.path()).await;
+    sqlx::query("UPDATE auth_migrations SET checksum = x'00' WHERE version = 2")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let changed = store.migrate().await;
+    assert!(matches!(changed, Err(StoreError::Failed(_))), "{changed:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.sqlite");
+    std::fs::write(
+        &path,
+        "no database, but long enough to have a header".repeat(100),
+    )
+    .unwrap();
+    let opened = SqliteStore::open(&path).await;
+    assert!(matches!(opened, Err(StoreError::Failed(_))), "{opened:?}");
+    let opened = SqliteStore::open(folder.path().join("missing/auth.sqlite")).await;
+    assert!(
+        matches!(opened, Err(StoreError::Unavailable(_))),
+        "{opened:?}"
+    );
+}
+
+#[tokio::test]
+async fn s9_3_a_deactivated_user_can_use_no_session() {
+    let (folder, store) = migrated().await;
+    let alice = alice();
+    store.create_user(&alice, None).await.unwrap();
+    let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
+    let begun = store.create_session(&session, &alice.password_hash).await;
+    assert!(begun.unwrap());
+    let mut other = connect(folder.path()).await;
+    sqlx::query("UPDATE auth_users SET is_active = FALSE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let found = store.find_session(session.id).await.unwrap().unwrap();
+    assert!(!found.owner.is_active);
+    let moved = store
+        .rotate_session(session.id, Generation::FIRST, NOW)
+        .await;
+    assert_eq!(moved.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_not_acknowledged() {
+    let (folder, store) = migrated().await;
+    let alice = alice();
+    store.create_user(&alice, None).await.unwrap();
+    let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
+    let begun = store.create_session(&session, &alice.password_hash).await;
+    assert!(begun.unwrap());
+    // A constraint that is checked at the commit stands in for a disk that is full.
+    let mut other = connect(folder.path()).await;
+    sqlx::raw_sql(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE child (
+             parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED
+         );
+         CREATE TRIGGER break_the_commit AFTER UPDATE ON auth_sessions
+         BEGIN
+             INSERT INTO child VALUES (1);
+         END;",
+    )
+    .execute(&mut other)
+    .await
+    .unwrap();
+    other.close().await.unwrap();
+    let moved = store
+        .rotate_session(session.id, Generation::FIRST, NOW)
+        .await;
+    moved.unwrap_err();
+    let revoked = store
+        .revoke_session(session.id, RevocationReason::Logout, NOW)
+        .await;
+    revoked.unwrap_err();
+    let found = store.find_session(session.id).await.unwrap().unwrap();
+    assert_eq!(found.revoked_at, None);
+}
