@@ -106,7 +106,7 @@ impl MailWorker {
             }
             Err(LetterError::Store(error)) => return Err(error),
             Err(LetterError::Template(error)) => {
-                self.abandon(owed, now, &error).await?;
+                self.abandon(owed, now, &reason(&error)).await?;
                 return Ok(false);
             }
         };
@@ -128,7 +128,7 @@ impl MailWorker {
                 Ok(false)
             }
             Err(error) => {
-                self.abandon(owed, now, &error).await?;
+                self.abandon(owed, now, &reason(&error)).await?;
                 Ok(false)
             }
         }
@@ -138,10 +138,10 @@ impl MailWorker {
         &self,
         owed: &ClaimedMail,
         now: Timestamp,
-        error: &(dyn std::error::Error + 'static),
+        reason: &str,
     ) -> Result<(), StoreError> {
-        tracing::error!(mail = %owed.id, attempt = owed.attempt, error, "mail abandoned");
-        self.store.abandon_mail(owed, now, &reason(error)).await
+        tracing::error!(mail = %owed.id, attempt = owed.attempt, reason, "mail abandoned");
+        self.store.abandon_mail(owed, now, reason).await
     }
 }
 

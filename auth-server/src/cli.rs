@@ -1,0 +1,84 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An authentication server: registration, e-mail verification, login, refresh, logout.
+///
+/// Settings come from the defaults, a TOML file, the environment and these flags, each before the
+/// next. Secrets come from files or the environment only.
+#[derive(Debug, Parser)]
+#[command(name = "auth-server", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `serve` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// The settings that every command takes.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Serve HTTP until SIGTERM or SIGINT.
+    Serve(Serve),
+    /// Bring the database's tables up to date.
+    Migrate,
+    /// Create a superuser, whose e-mail address counts as verified.
+    #[command(name = "createsuperuser")]
+    CreateSuperuser(CreateSuperuser),
+    /// Report the effective settings, and try the database and the mail server.
+    Check,
+}
+
+/// The flags of `serve`.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Serve {
+    /// Bring the database's tables up to date first.
+    #[arg(long)]
+    pub migrate: bool,
+}
+
+/// The flags of `createsuperuser`.
+#[derive(Args, Debug)]
+pub struct CreateSuperuser {
+    /// The name to log in with.
+    #[arg(long)]
+    pub username: String,
+    /// The e-mail address.
+    #[arg(long)]
+    pub email: String,
+    /// Read the password from AUTH_SUPERUSER_PASSWORD instead of asking for it.
+    #[arg(long)]
+    pub noinput: bool,
+    /// Create it although there is a superuser already.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// The settings that every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Settings {
+    /// A TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The address to listen at; port 0 picks one [env: AUTH_BIND].
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub bind: Option<SocketAddr>,
+    /// The folder of the embedded database, its keys and its mails [env: AUTH_DATA_DIR].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// The base of the links in mails, and the issuer of tokens [env: AUTH_PUBLIC_URL].
+    #[arg(long, global = true, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// What to log, such as `info` or `auth_core=debug` [env: AUTH_LOG].
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}

@@ -1,0 +1,52 @@
+//! `auth-server check`
+
+use std::error::Error;
+
+use crate::config::Config;
+use crate::error::CommandError;
+use crate::node::{self, NodeKeys, NodeStore};
+use crate::output::{causes, say};
+
+/// Tries everything, and only then says whether something failed.
+pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
+    for (name, value) in config.report() {
+        say(format_args!("{name:<28} {value}"));
+    }
+    let tried = [
+        report("database", database(config).await),
+        report("keys and settings", engine(config).await),
+        report("mail", mail(config).await),
+    ];
+    if tried.contains(&false) {
+        return Err(CommandError::CheckFailed);
+    }
+    Ok(())
+}
+
+fn report(part: &str, outcome: Result<(), CommandError>) -> bool {
+    match &outcome {
+        Ok(()) => say(format_args!("{part:<28} ok")),
+        Err(error) => say(format_args!(
+            "{part:<28} FAILED: {}",
+            causes(error as &dyn Error)
+        )),
+    }
+    outcome.is_ok()
+}
+
+async fn database(config: &Config) -> Result<(), CommandError> {
+    NodeStore::open(config).await?.require_migrated().await
+}
+
+async fn engine(config: &Config) -> Result<(), CommandError> {
+    let store = NodeStore::open(config).await?;
+    let public_url = config
+        .public_url
+        .as_deref()
+        .unwrap_or("http://127.0.0.1:8000");
+    node::engine(config, &store, NodeKeys::load(config)?, public_url).map(drop)
+}
+
+async fn mail(config: &Config) -> Result<(), CommandError> {
+    Ok(node::mail_transport(config)?.check().await?)
+}

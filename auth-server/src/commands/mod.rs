@@ -1,0 +1,34 @@
+//! The commands.
+
+mod check;
+mod create_superuser;
+mod migrate;
+mod serve;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::error::CommandError;
+use crate::telemetry;
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// [`CommandError`] tells the operator what is wrong.
+pub async fn run(cli: Cli) -> Result<(), CommandError> {
+    let config = Config::load(&cli.settings, environment())?;
+    telemetry::start(&config.log)?;
+    match cli.command {
+        None => serve::run(config, cli.serve).await,
+        Some(Command::Serve(flags)) => serve::run(config, flags).await,
+        Some(Command::Migrate) => migrate::run(&config).await,
+        Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
+        Some(Command::Check) => check::run(&config).await,
+    }
+}
+
+/// The variables that are text; no setting is anything else.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -1,0 +1,141 @@
+//! `auth-server serve`
+
+use std::io::{Write as _, stderr};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use auth_core::Engine;
+use auth_core::store::StoreError;
+use auth_tower::AuthApi;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::bootstrap;
+use crate::cli::Serve;
+use crate::config::{Config, Database};
+use crate::error::CommandError;
+use crate::node::{self, NodeKeys, NodeStore};
+use crate::output::say;
+use crate::serve::{self, ServeSettings, TlsFiles};
+
+pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
+    let store = NodeStore::open(&config).await?;
+    prepare(&config, &store, flags).await?;
+    let listener = listen(config.bind).await?;
+    let address = listener.local_addr().map_err(|source| CommandError::Bind {
+        address: config.bind,
+        source,
+    })?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let address = format!("{scheme}://{address}");
+    let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
+    let engine = node::engine(&config, &store, NodeKeys::load(&config)?, &public_url)?;
+    let transport = node::mail_transport(&config)?;
+    welcome(&config, &store, &engine, &address).await?;
+    warn_of_what_is_missing(&config);
+
+    let (stop, stopped) = watch::channel(false);
+    let worker = engine.mail_worker(transport);
+    let worker = tokio::spawn(worker.run(until(stopped.clone())));
+    let verifier = engine.access_token_verifier();
+    let api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
+    let signals = tokio::spawn(async move {
+        serve::shutdown_signal().await;
+        stop.send_replace(true);
+    });
+    announce(&address);
+    let settings = ServeSettings {
+        hsts: config.tls.is_some() || config.behind_tls_proxy,
+        tls: config.tls.map(|(cert, key)| TlsFiles { cert, key }),
+        ..ServeSettings::default()
+    };
+    let served = serve::serve(listener, api, settings, until(stopped)).await;
+    if served.is_ok() {
+        // The mail in hand is finished, so that it is crossed off and not sent again.
+        let _ = worker.await;
+    }
+    signals.abort();
+    tracing::info!("stopped");
+    served.map_err(|error| CommandError::Serve(Box::new(error)))
+}
+
+/// Sees to the tables, unless the database is away: then the server waits for it.
+async fn prepare(config: &Config, store: &NodeStore, flags: Serve) -> Result<(), CommandError> {
+    if config.is_embedded() || flags.migrate {
+        store.migrate().await?;
+        return Ok(());
+    }
+    match store.require_migrated().await {
+        Err(CommandError::Store(StoreError::Unavailable(error))) => {
+            tracing::warn!(
+                error = &*error as &dyn std::error::Error,
+                "the database is not available yet"
+            );
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| CommandError::Bind { address, source })
+}
+
+/// On the first start of the embedded mode: who can log in, and how to try it.
+async fn welcome(
+    config: &Config,
+    store: &NodeStore,
+    engine: &Engine,
+    address: &str,
+) -> Result<(), CommandError> {
+    let (Database::Sqlite(_), NodeStore::Sqlite(store)) = (&config.database, store) else {
+        return Ok(());
+    };
+    if let Some((name, password)) = bootstrap::first_superuser(engine, store).await? {
+        say(format_args!(
+            "superuser: {name} password: {}",
+            password.expose()
+        ));
+        say(format_args!(
+            "\nTry it:\n  curl {address}/api/auth/token/ -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"username\":\"{name}\",\"password\":\"THE PASSWORD ABOVE\"}}'\n  \
+             curl {address}/api/register/ -H 'Content-Type: application/json' \\\n    \
+             -H 'Authorization: Bearer THE ACCESS TOKEN' \\\n    \
+             -d '{{\"username\":\"alice\",\"password\":\"correct horse battery\",\
+             \"email\":\"alice@example.org\"}}'\n\
+             Mails: {}\n",
+            config.mail
+        ));
+    }
+    Ok(())
+}
+
+fn warn_of_what_is_missing(config: &Config) {
+    if config.throttle {
+        tracing::warn!(
+            "this version does not throttle failed logins yet: limit the rate in front of it, \
+             and say AUTH_THROTTLE=off to silence this line"
+        );
+    }
+    if !config.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "this version does not read forwarded headers yet: AUTH_TRUSTED_PROXIES has no effect"
+        );
+    }
+}
+
+/// Says that requests can come; one line whatever the log's form, for scripts to wait for.
+fn announce(address: &str) {
+    let _ = writeln!(stderr(), "listening on {address}");
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

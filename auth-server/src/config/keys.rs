@@ -1,0 +1,73 @@
+//! The settings' names, and where they come from.
+
+/// A setting that can be given.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its name in the TOML file.
+    pub(super) name: &'static str,
+    /// Its name in the environment.
+    pub(super) variable: &'static str,
+}
+
+const fn key(name: &'static str, variable: &'static str) -> Key {
+    Key { name, variable }
+}
+
+#[rustfmt::skip]
+pub(super) static KEYS: &[Key] = &[
+    key("access_ttl", "AUTH_ACCESS_TTL"),
+    key("argon2", "AUTH_ARGON2"),
+    key("behind_tls_proxy", "AUTH_BEHIND_TLS_PROXY"),
+    key("bind", "AUTH_BIND"),
+    key("data_dir", "AUTH_DATA_DIR"),
+    key("database_url", "DATABASE_URL"),
+    key("endpoints", "AUTH_ENDPOINTS"),
+    key("hash_queue", "AUTH_HASH_QUEUE"),
+    key("hash_threads", "AUTH_HASH_THREADS"),
+    key("jwt_algorithm", "AUTH_JWT_ALGORITHM"),
+    key("jwt_keys", "AUTH_JWT_KEYS"),
+    key("jwt_secret_key", "JWT_SECRET_KEY"),
+    key("jwt_secret_key_fallbacks", "JWT_SECRET_KEY_FALLBACKS"),
+    key("log", "AUTH_LOG"),
+    key("mail", "AUTH_MAIL"),
+    key("mail_from", "AUTH_MAIL_FROM"),
+    key("max_body", "AUTH_MAX_BODY"),
+    key("public_url", "AUTH_PUBLIC_URL"),
+    key("refresh_grace", "AUTH_REFRESH_GRACE"),
+    key("refresh_rotation", "AUTH_REFRESH_ROTATION"),
+    key("refresh_ttl", "AUTH_REFRESH_TTL"),
+    key("require_verified_email", "AUTH_REQUIRE_VERIFIED_EMAIL"),
+    key("secret_key", "SECRET_KEY"),
+    key("secret_key_fallbacks", "SECRET_KEY_FALLBACKS"),
+    key("throttle", "AUTH_THROTTLE"),
+    key("tls_cert", "AUTH_TLS_CERT"),
+    key("tls_key", "AUTH_TLS_KEY"),
+    key("trusted_proxies", "AUTH_TRUSTED_PROXIES"),
+];
+
+/// Variables of the same prefix that are no settings.
+static OTHER_VARIABLES: &[&str] = &["AUTH_SUPERUSER_PASSWORD"];
+
+/// Finds the setting that a variable gives.
+pub(super) fn of_variable(variable: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.variable == variable)
+}
+
+/// Finds the setting with this name in the TOML file.
+pub(super) fn of_name(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether a variable looks like one of ours but is none: then it is misspelt.
+pub(super) fn is_misspelt(variable: &str) -> bool {
+    variable.starts_with("AUTH_")
+        && of_variable(variable).is_none()
+        && !OTHER_VARIABLES.contains(&variable)
+}
+
+/// The known name that comes nearest to a misspelt one.
+pub(super) fn nearest(misspelt: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
+    known
+        .min_by_key(|name| strsim::damerau_levenshtein(name, misspelt))
+        .unwrap_or_default()
+}

@@ -1,0 +1,388 @@
+//! The settings, read and checked.
+
+mod error;
+mod keys;
+mod report;
+mod sources;
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use auth_core::mail::Sender;
+use auth_core::{Argon2Params, EmailVerification, JwtKeys, Rotation, SecretKey, SecretKeys};
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+pub use error::ConfigError;
+use sources::{Sources, problem};
+
+use crate::cli::Settings;
+
+/// The settings of the server.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// The folder of the embedded database, its keys and its mails.
+    pub data_dir: PathBuf,
+    /// Where users and sessions are kept.
+    pub database: Database,
+    /// The secret of refresh and verification tokens; generated in the embedded mode.
+    pub secret_keys: Option<SecretKeys>,
+    /// The keys of access tokens; generated in the embedded mode.
+    pub jwt_keys: Option<JwtKeys>,
+    /// The base of the links in mails, and the issuer; the address listened at if not set.
+    pub public_url: Option<String>,
+    /// How mails travel.
+    pub mail: MailRoute,
+    /// Who mails are from.
+    pub mail_from: Sender,
+    /// Whether users must verify their address.
+    pub email_verification: EmailVerification,
+    /// How long access tokens live.
+    pub access_ttl: Duration,
+    /// How long sessions live.
+    pub refresh_ttl: Duration,
+    /// Whether refresh tokens are replaced.
+    pub rotation: Rotation,
+    /// What new password hashes cost.
+    pub argon2: Argon2Params,
+    /// The threads that hash passwords.
+    pub hash_threads: Option<NonZeroUsize>,
+    /// How many passwords may wait for all threads together.
+    pub hash_queue: Option<NonZeroUsize>,
+    /// Whether failed logins are to be throttled.
+    pub throttle: bool,
+    /// Networks of proxies whose forwarded headers count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The certificate and the key to serve TLS with.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether a proxy in front of the server does TLS.
+    pub behind_tls_proxy: bool,
+    /// The largest body of a request, in bytes.
+    pub max_body: usize,
+    /// What to log.
+    pub log: String,
+}
+
+/// Where users and sessions are kept.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Database {
+    /// An SQLite file: keys and a first superuser are made where there are none.
+    Sqlite(PathBuf),
+    /// PostgreSQL: a production node, for which nothing is made up.
+    Postgres(Zeroizing<String>),
+}
+
+/// How mails travel.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum MailRoute {
+    /// Into a folder.
+    Folder(PathBuf),
+    /// To a mail server.
+    Smtp(Zeroizing<String>),
+}
+
+impl Config {
+    /// Reads the settings from the flags, the file that they name, and the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot be used, and what was expected.
+    pub fn load(
+        flags: &Settings,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let sources = Sources::read(flags, environment)?;
+        let data_dir = sources
+            .text("data_dir")
+            .map_or("./auth-data".into(), PathBuf::from);
+        let database = database(&sources, &data_dir)?;
+        let config = Self {
+            bind: sources
+                .parsed("bind", |text| {
+                    text.parse()
+                        .map_err(|_| "must be an address with a port, such as 127.0.0.1:8000")
+                })?
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+            secret_keys: secret_keys(&sources)?,
+            jwt_keys: jwt_keys(&sources)?,
+            public_url: sources.parsed("public_url", public_url)?,
+            mail: sources
+                .parsed("mail", mail_route)?
+                .unwrap_or_else(|| MailRoute::Folder(data_dir.join("outbox"))),
+            mail_from: match sources.value("mail_from")? {
+                Some(sender) => sender,
+                None => "auth@localhost"
+                    .parse()
+                    .map_err(|error| problem("mail_from", error))?,
+            },
+            email_verification: match flag(&sources, "require_verified_email")? {
+                Some(false) => EmailVerification::Optional,
+                Some(true) | None => EmailVerification::Required,
+            },
+            access_ttl: duration(&sources, "access_ttl")?.unwrap_or(Duration::from_secs(300)),
+            refresh_ttl: duration(&sources, "refresh_ttl")?
+                .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
+            rotation: rotation(&sources)?,
+            argon2: sources.value("argon2")?.unwrap_or_default(),
+            hash_threads: count(&sources, "hash_threads")?,
+            hash_queue: count(&sources, "hash_queue")?,
+            throttle: flag(&sources, "throttle")?.unwrap_or(true),
+            trusted_proxies: sources
+                .list("trusted_proxies")
+                .map(|network| {
+                    network
+                        .parse()
+                        .or_else(|_| network.parse().map(|address: IpAddr| address.into()))
+                })
+                .collect::<Result<_, _>>()
+                .map_err(|_| {
+                    problem(
+                        "trusted_proxies",
+                        "must be networks such as 10.0.0.0/8, separated by commas",
+                    )
+                })?,
+            tls: tls(&sources)?,
+            behind_tls_proxy: flag(&sources, "behind_tls_proxy")?.unwrap_or(false),
+            max_body: sources.parsed("max_body", bytes)?.unwrap_or(16 * 1024),
+            log: sources.text("log").unwrap_or("info").to_owned(),
+            database,
+            data_dir,
+        };
+        endpoints(&sources)?;
+        config.check(&sources)?;
+        Ok(config)
+    }
+
+    /// Whether nothing but this process keeps the data: then it may make its own keys.
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
+        matches!(self.database, Database::Sqlite(_))
+    }
+
+    /// Checks what more than one setting decides.
+    fn check(&self, sources: &Sources) -> Result<(), ConfigError> {
+        if !self.bind.ip().is_loopback() {
+            if self.tls.is_none() && !self.behind_tls_proxy {
+                return Err(problem(
+                    "behind_tls_proxy",
+                    "this address is reachable from other machines: set AUTH_TLS_CERT and AUTH_TLS_KEY, \
+                     or say `true` here if a proxy in front of the server does TLS",
+                ));
+            }
+            if self.public_url.is_none() {
+                return Err(problem(
+                    "public_url",
+                    "is needed when the address is not 127.0.0.1",
+                ));
+            }
+        }
+        if !self.is_embedded() {
+            for name in ["secret_key", "jwt_secret_key"] {
+                if sources.text(name).is_none() {
+                    return Err(problem(
+                        name,
+                        "is needed with PostgreSQL; make one with `openssl rand -base64 48`, \
+                         the same for every node",
+                    ));
+                }
+            }
+            if sources.text("mail").is_none() {
+                return Err(problem(
+                    "mail",
+                    "is needed with PostgreSQL: smtps://… or folder:PATH",
+                ));
+            }
+            if let Some(url) = &self.public_url
+                && !url.starts_with("https://")
+                && !is_local(url)
+            {
+                return Err(problem(
+                    "public_url",
+                    "must begin with https:// in production",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn database(sources: &Sources, data_dir: &Path) -> Result<Database, ConfigError> {
+    let database = sources.parsed("database_url", |url| {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Database::Postgres(Zeroizing::new(url.to_owned())));
+        }
+        match url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+        {
+            Some(path) if !path.is_empty() => Ok(Database::Sqlite(path.into())),
+            _ => Err("must be postgres://user:password@host/name or sqlite://PATH"),
+        }
+    })?;
+    Ok(database.unwrap_or_else(|| Database::Sqlite(data_dir.join("auth.sqlite3"))))
+}
+
+fn secret_keys(sources: &Sources) -> Result<Option<SecretKeys>, ConfigError> {
+    let Some(current) = sources.parsed("secret_key", SecretKey::parse)? else {
+        return no_fallbacks_without(sources, "secret_key", "secret_key_fallbacks").map(|()| None);
+    };
+    let mut keys = SecretKeys::new(current);
+    for fallback in sources.list("secret_key_fallbacks") {
+        let fallback =
+            SecretKey::parse(fallback).map_err(|error| problem("secret_key_fallbacks", error))?;
+        keys = keys.with_fallback(fallback);
+    }
+    Ok(Some(keys))
+}
+
+fn jwt_keys(sources: &Sources) -> Result<Option<JwtKeys>, ConfigError> {
+    sources.parsed("jwt_algorithm", |algorithm| match algorithm {
+        "HS256" => Ok(()),
+        "EdDSA" | "ES256" | "RS256" => Err("this version signs with HS256 only"),
+        _ => Err("must be HS256"),
+    })?;
+    if sources.text("jwt_keys").is_some() {
+        return Err(problem(
+            "jwt_keys",
+            "is for asymmetric keys; this version signs with HS256 only",
+        ));
+    }
+    let Some(current) = sources.parsed("jwt_secret_key", SecretKey::parse)? else {
+        return no_fallbacks_without(sources, "jwt_secret_key", "jwt_secret_key_fallbacks")
+            .map(|()| None);
+    };
+    let mut keys = JwtKeys::hs256(current);
+    for fallback in sources.list("jwt_secret_key_fallbacks") {
+        let fallback = SecretKey::parse(fallback)
+            .map_err(|error| problem("jwt_secret_key_fallbacks", error))?;
+        keys = keys.with_fallback(fallback);
+    }
+    Ok(Some(keys))
+}
+
+fn no_fallbacks_without(
+    sources: &Sources,
+    current: &'static str,
+    fallbacks: &'static str,
+) -> Result<(), ConfigError> {
+    if sources.text(fallbacks).is_some() {
+        return Err(problem(current, "is needed where there are fallbacks"));
+    }
+    Ok(())
+}
+
+fn public_url(url: &str) -> Result<String, &'static str> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', ' ']) => {
+            Ok(url.trim_end_matches('/').to_owned())
+        }
+        _ => Err("must be like https://auth.example.org"),
+    }
+}
+
+/// Whether a URL leads to this machine, as on a developer's.
+fn is_local(url: &str) -> bool {
+    let host = url.trim_start_matches("http://");
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| {
+        host.strip_prefix(local)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+    })
+}
+
+fn mail_route(text: &str) -> Result<MailRoute, &'static str> {
+    match text.strip_prefix("folder:") {
+        Some(path) if !path.is_empty() => Ok(MailRoute::Folder(path.into())),
+        None if text.starts_with("smtp://") || text.starts_with("smtps://") => {
+            Ok(MailRoute::Smtp(Zeroizing::new(text.to_owned())))
+        }
+        _ => Err("must be smtps://user:password@host, smtp://user:password@host or folder:PATH"),
+    }
+}
+
+fn rotation(sources: &Sources) -> Result<Rotation, ConfigError> {
+    let grace = duration(sources, "refresh_grace")?;
+    match flag(sources, "refresh_rotation")? {
+        Some(true) => Ok(Rotation::On {
+            grace: grace.unwrap_or(Rotation::DEFAULT_GRACE),
+        }),
+        Some(false) | None => Ok(Rotation::Off),
+    }
+}
+
+fn tls(sources: &Sources) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    match (sources.text("tls_cert"), sources.text("tls_key")) {
+        (Some(cert), Some(key)) => Ok(Some((cert.into(), key.into()))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(problem("tls_key", "is needed where AUTH_TLS_CERT is set")),
+        (None, Some(_)) => Err(problem("tls_cert", "is needed where AUTH_TLS_KEY is set")),
+    }
+}
+
+fn endpoints(sources: &Sources) -> Result<(), ConfigError> {
+    match sources.list("endpoints").next() {
+        None => Ok(()),
+        Some(group @ ("account" | "admin")) => Err(problem(
+            "endpoints",
+            format_args!("the group `{group}` is not part of this version"),
+        )),
+        Some(group) => Err(problem(
+            "endpoints",
+            format_args!("there is no group `{group}`"),
+        )),
+    }
+}
+
+fn flag(sources: &Sources, name: &'static str) -> Result<Option<bool>, ConfigError> {
+    sources.parsed(name, |text| match text {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => Err("must be `true` or `false` (`on` or `off`)"),
+    })
+}
+
+fn duration(sources: &Sources, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+    sources.parsed(name, |text| {
+        let duration = if text == "0" {
+            Ok(Duration::ZERO)
+        } else {
+            humantime::parse_duration(text)
+        };
+        duration.map_err(|_| "must be a time with a unit, such as 5m, 12h or 14d")
+    })
+}
+
+fn count(sources: &Sources, name: &'static str) -> Result<Option<NonZeroUsize>, ConfigError> {
+    sources.parsed(name, |text| {
+        text.parse().map_err(|_| "must be a whole number from 1 on")
+    })
+}
+
+/// Reads `16KiB`, `1MiB` or a number of bytes.
+fn bytes(text: &str) -> Result<usize, &'static str> {
+    const EXPECTED: &str = "must be a size from 1KiB to 1MiB, such as 16KiB";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "B" => 1,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        _ => return Err(EXPECTED),
+    };
+    let number: usize = digits.trim().parse().map_err(|_| EXPECTED)?;
+    match number.checked_mul(unit) {
+        Some(size) if (1024..=1024 * 1024).contains(&size) => Ok(size),
+        _ => Err(EXPECTED),
+    }
+}
+
+#[cfg(test)]
+mod tests;

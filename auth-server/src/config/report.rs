@@ -1,0 +1,115 @@
+//! The effective settings, for the operator's eyes: secrets hidden.
+
+use std::fmt;
+
+use super::{Config, Database, MailRoute};
+
+impl Config {
+    /// The settings as lines of a name and a value, without secrets.
+    #[must_use]
+    pub fn report(&self) -> Vec<(&'static str, String)> {
+        let keys = |given: bool| {
+            if given {
+                "given"
+            } else {
+                "generated in the data folder"
+            }
+        };
+        let duration = |time| humantime::format_duration(time).to_string();
+        let or_default = |count: Option<std::num::NonZeroUsize>, default: &str| {
+            count.map_or_else(|| default.to_owned(), |count| count.to_string())
+        };
+        let proxies: Vec<String> = self
+            .trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        vec![
+            ("AUTH_BIND", self.bind.to_string()),
+            (
+                "AUTH_PUBLIC_URL",
+                self.public_url
+                    .clone()
+                    .unwrap_or_else(|| "the address".to_owned()),
+            ),
+            ("AUTH_DATA_DIR", self.data_dir.display().to_string()),
+            ("DATABASE_URL", self.database.to_string()),
+            ("SECRET_KEY", keys(self.secret_keys.is_some()).to_owned()),
+            ("JWT_SECRET_KEY", keys(self.jwt_keys.is_some()).to_owned()),
+            ("AUTH_MAIL", self.mail.to_string()),
+            ("AUTH_MAIL_FROM", format!("{:?}", self.mail_from)),
+            (
+                "AUTH_REQUIRE_VERIFIED_EMAIL",
+                format!("{:?}", self.email_verification),
+            ),
+            ("AUTH_ACCESS_TTL", duration(self.access_ttl)),
+            ("AUTH_REFRESH_TTL", duration(self.refresh_ttl)),
+            ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
+            ("AUTH_ARGON2", self.argon2.to_string()),
+            (
+                "AUTH_HASH_THREADS",
+                or_default(self.hash_threads, "as many as cores"),
+            ),
+            (
+                "AUTH_HASH_QUEUE",
+                or_default(self.hash_queue, "64 for each thread"),
+            ),
+            ("AUTH_THROTTLE", self.throttle.to_string()),
+            ("AUTH_TRUSTED_PROXIES", proxies.join(",")),
+            (
+                "AUTH_TLS_CERT",
+                self.tls
+                    .as_ref()
+                    .map(|(cert, _)| cert.display().to_string())
+                    .unwrap_or_default(),
+            ),
+            ("AUTH_BEHIND_TLS_PROXY", self.behind_tls_proxy.to_string()),
+            ("AUTH_MAX_BODY", format!("{} bytes", self.max_body)),
+            ("AUTH_LOG", self.log.clone()),
+        ]
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.report()).finish()
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_secrets(url)),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+impl fmt::Display for MailRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "folder:{}", path.display()),
+            Self::Smtp(url) => f.write_str(&without_secrets(url)),
+        }
+    }
+}
+
+impl fmt::Debug for MailRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MailRoute({self})")
+    }
+}
+
+/// A URL without its user, password and query, any of which may be or hold a secret.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{host}")
+}

@@ -1,0 +1,256 @@
+use std::fs;
+
+use super::*;
+
+const SECRET: &str = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
+
+fn load(variables: &[(&str, &str)]) -> Result<Config, String> {
+    load_with(&Settings::default(), variables)
+}
+
+fn load_with(flags: &Settings, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let variables = variables
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    Config::load(flags, variables).map_err(|error| error.to_string())
+}
+
+fn production<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut variables = vec![
+        (
+            "DATABASE_URL",
+            "postgres://auth:hunter2@db.example.org/auth",
+        ),
+        ("SECRET_KEY", SECRET),
+        ("JWT_SECRET_KEY", SECRET),
+        ("AUTH_MAIL", "smtps://mailer:hunter3@mail.example.org"),
+    ];
+    variables.extend(more);
+    variables
+}
+
+#[track_caller]
+fn refuses(variables: &[(&str, &str)], names: &str) {
+    let message = load(variables).expect_err("accepted");
+    assert!(message.contains(names), "{message}");
+}
+
+#[test]
+fn nothing_configured_is_the_documented_default() {
+    let config = load(&[("PATH", "/usr/bin"), ("HOME", "/root")]).unwrap();
+    assert_eq!(config.bind.to_string(), "127.0.0.1:8000");
+    assert_eq!(
+        config.database.to_string(),
+        "sqlite://./auth-data/auth.sqlite3"
+    );
+    assert_eq!(config.mail.to_string(), "folder:./auth-data/outbox");
+    assert_eq!(config.access_ttl, Duration::from_secs(300));
+    assert_eq!(config.refresh_ttl, Duration::from_secs(1_209_600));
+    assert_eq!(config.rotation, Rotation::Off);
+    assert_eq!(config.email_verification, EmailVerification::Required);
+    assert_eq!(config.argon2.to_string(), "m=19456,t=2,p=1");
+    assert_eq!(config.max_body, 16 * 1024);
+    assert!(config.is_embedded() && config.throttle && !config.behind_tls_proxy);
+}
+
+#[test]
+fn flags_go_before_the_environment_before_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth-server.toml");
+    fs::write(
+        &file,
+        "bind = \"127.0.0.1:1\"\naccess_ttl = \"1m\"\nrefresh_ttl = \"1d\"\n",
+    )
+    .unwrap();
+    let flags = Settings {
+        config: Some(file),
+        bind: Some("127.0.0.1:3".parse().unwrap()),
+        ..Settings::default()
+    };
+    let variables = [("AUTH_BIND", "127.0.0.1:2"), ("AUTH_ACCESS_TTL", "2m")];
+    let config = load_with(&flags, &variables).unwrap();
+    assert_eq!(config.bind.port(), 3);
+    assert_eq!(config.access_ttl, Duration::from_secs(120));
+    assert_eq!(config.refresh_ttl, Duration::from_secs(86_400));
+}
+
+#[test]
+fn s17_3_a_misspelt_variable_is_named_with_the_nearest() {
+    refuses(
+        &[("AUTH_BIDN", "127.0.0.1:1")],
+        "AUTH_BIDN: did you mean AUTH_BIND?",
+    );
+    assert!(load(&[("AUTH_SUPERUSER_PASSWORD", "x")]).is_ok());
+}
+
+#[test]
+fn s17_3_a_misspelt_key_of_the_file_is_named_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth-server.toml");
+    let refused = |content: &str| {
+        fs::write(&file, content).unwrap();
+        let flags = Settings {
+            config: Some(file.clone()),
+            ..Settings::default()
+        };
+        load_with(&flags, &[]).unwrap_err()
+    };
+    let message = refused("acces_ttl = \"5m\"");
+    assert!(
+        message.contains("`acces_ttl`") && message.contains("`access_ttl`"),
+        "{message}"
+    );
+    assert!(refused("bind = ").contains("auth-server.toml"));
+    assert!(refused("[bind]\nport = 1").contains("AUTH_BIND"));
+}
+
+#[test]
+fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
+    for (variable, value) in [
+        ("AUTH_BIND", "localhost"),
+        ("AUTH_BIND", "127.0.0.1"),
+        ("DATABASE_URL", "mysql://host/name"),
+        ("DATABASE_URL", "sqlite://"),
+        ("AUTH_ACCESS_TTL", "5"),
+        ("AUTH_ACCESS_TTL", "soon"),
+        ("AUTH_REFRESH_TTL", "-1d"),
+        ("AUTH_REFRESH_ROTATION", "maybe"),
+        ("AUTH_REFRESH_GRACE", "ten"),
+        ("AUTH_PUBLIC_URL", "auth.example.org"),
+        ("AUTH_PUBLIC_URL", "https://auth.example.org/?q"),
+        ("AUTH_MAIL", "mail.example.org"),
+        ("AUTH_MAIL", "folder:"),
+        ("AUTH_MAIL_FROM", "nobody"),
+        ("AUTH_REQUIRE_VERIFIED_EMAIL", "perhaps"),
+        ("AUTH_JWT_ALGORITHM", "none"),
+        ("AUTH_JWT_ALGORITHM", "EdDSA"),
+        ("AUTH_JWT_KEYS", "keys"),
+        ("AUTH_ARGON2", "m=1024,t=1,p=1"),
+        ("AUTH_ARGON2", "much"),
+        ("AUTH_HASH_THREADS", "0"),
+        ("AUTH_HASH_QUEUE", "-1"),
+        ("AUTH_THROTTLE", "sometimes"),
+        ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
+        ("AUTH_TLS_CERT", "cert.pem"),
+        ("AUTH_ENDPOINTS", "account"),
+        ("AUTH_ENDPOINTS", "accounts"),
+        ("AUTH_MAX_BODY", "1GiB"),
+        ("AUTH_MAX_BODY", "12"),
+        ("AUTH_MAX_BODY", "99999999999999999999MiB"),
+    ] {
+        let message = load(&[(variable, value)]).expect_err(value);
+        assert!(
+            message.contains("AUTH_") || message.contains("DATABASE_URL"),
+            "{message}"
+        );
+        assert!(
+            message.contains(&variable.replace("TLS_CERT", "TLS_")),
+            "{variable}: {message}"
+        );
+    }
+}
+
+#[test]
+fn s13_1_weak_secrets_are_refused_by_name() {
+    for weak in [
+        "secret",
+        "changeme",
+        &"a".repeat(64),
+        "django-insecure-kPq4v9-3mWz7Lx2Tn8RbYc5",
+    ] {
+        refuses(&[("SECRET_KEY", weak)], "SECRET_KEY");
+        refuses(&[("JWT_SECRET_KEY", weak)], "JWT_SECRET_KEY");
+        refuses(
+            &[("SECRET_KEY", SECRET), ("SECRET_KEY_FALLBACKS", weak)],
+            "SECRET_KEY_FALLBACKS",
+        );
+        let message = load(&[("SECRET_KEY", weak)]).unwrap_err();
+        assert!(!message.contains(weak) || weak == "secret", "{message}");
+    }
+    refuses(&[("SECRET_KEY_FALLBACKS", SECRET)], "SECRET_KEY");
+    let long_digits = "31415926535897932384626433832795";
+    refuses(
+        &[("SECRET_KEY", long_digits)],
+        "fewer than 16 different bytes",
+    );
+}
+
+#[test]
+fn s13_1_a_production_node_makes_nothing_up() {
+    assert!(load(&production(&[])).is_ok());
+    for missing in ["SECRET_KEY", "JWT_SECRET_KEY", "AUTH_MAIL"] {
+        let variables: Vec<_> = production(&[])
+            .into_iter()
+            .filter(|&(name, _)| name != missing)
+            .collect();
+        refuses(&variables, missing);
+    }
+}
+
+#[test]
+fn s8_3_production_links_are_https() {
+    refuses(
+        &production(&[("AUTH_PUBLIC_URL", "http://auth.example.org")]),
+        "AUTH_PUBLIC_URL",
+    );
+    refuses(
+        &production(&[("AUTH_PUBLIC_URL", "http://127.0.0.1.example.org")]),
+        "AUTH_PUBLIC_URL",
+    );
+    for url in [
+        "https://auth.example.org",
+        "http://127.0.0.1:8000",
+        "http://localhost",
+    ] {
+        assert!(
+            load(&production(&[("AUTH_PUBLIC_URL", url)])).is_ok(),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn s17_4_an_address_in_reach_of_others_needs_tls() {
+    let public = ("AUTH_PUBLIC_URL", "https://auth.example.org");
+    refuses(
+        &[("AUTH_BIND", "0.0.0.0:8000"), public],
+        "AUTH_BEHIND_TLS_PROXY",
+    );
+    refuses(
+        &[("AUTH_BIND", "[::]:8000"), public],
+        "AUTH_BEHIND_TLS_PROXY",
+    );
+    let behind = ("AUTH_BEHIND_TLS_PROXY", "true");
+    refuses(&[("AUTH_BIND", "0.0.0.0:8000"), behind], "AUTH_PUBLIC_URL");
+    assert!(load(&[("AUTH_BIND", "0.0.0.0:8000"), behind, public]).is_ok());
+    let tls = [("AUTH_TLS_CERT", "cert.pem"), ("AUTH_TLS_KEY", "key.pem")];
+    assert!(load(&[("AUTH_BIND", "0.0.0.0:8000"), tls[0], tls[1], public]).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn s13_2_a_file_with_secrets_is_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth-server.toml");
+    fs::write(&file, format!("secret_key = \"{SECRET}\"\n")).unwrap();
+    let flags = Settings {
+        config: Some(file.clone()),
+        ..Settings::default()
+    };
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(load_with(&flags, &[]).unwrap_err().contains("chmod 600"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(load_with(&flags, &[]).is_ok());
+}
+
+#[test]
+fn s13_2_s13_3_the_settings_show_without_secrets() {
+    let config = load(&production(&[])).unwrap();
+    let shown = format!("{config:?} {config:#?}");
+    for secret in ["hunter2", "hunter3", SECRET, "mailer", "auth:"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert!(shown.contains("postgres://db.example.org/auth"));
+}

@@ -1,0 +1,103 @@
+//! Why a command failed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use auth_core::mail::{MailError, SmtpUrlError};
+use auth_core::password::HasherError;
+use auth_core::store::StoreError;
+use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
+
+use crate::config::ConfigError;
+
+/// Why a command failed; told to the operator with all its causes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The filter of the log cannot be read.
+    #[error("AUTH_LOG (`log`): must be a filter such as info or auth_core=debug")]
+    LogFilter,
+    /// A file or folder of ours cannot be used.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A key file holds something else, or others can read it.
+    #[error("the key file {} cannot be used: {problem}", path.display())]
+    KeyFile {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Randomness(#[from] RandomnessUnavailable),
+    /// The database failed.
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    /// The tables are not up to date.
+    #[error("the database lacks the migrations {0}: run `auth-server migrate`")]
+    Unmigrated(String),
+    /// The mail server's URL cannot be used.
+    #[error("AUTH_MAIL (`mail`) cannot be used")]
+    Smtp(#[from] SmtpUrlError),
+    /// Mail cannot be handed on.
+    #[error("mail cannot be sent")]
+    Mail(#[from] MailError),
+    /// The hashing threads cannot be started.
+    #[error(transparent)]
+    Hasher(#[from] HasherError),
+    /// The settings do not fit together.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The use case was refused.
+    #[error("{}", describe(.0))]
+    Refused(#[from] AuthError),
+    /// There is a superuser already.
+    #[error("there is a superuser already; say --force to create another")]
+    SuperuserExists,
+    /// The password cannot be had.
+    #[error("{0}")]
+    Password(&'static str),
+    /// The terminal failed.
+    #[error("the terminal cannot be used")]
+    Terminal(#[source] io::Error),
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address} (AUTH_BIND)")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The server failed.
+    #[error("the server failed")]
+    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A part that was tried did not work.
+    #[error("not everything works")]
+    CheckFailed,
+}
+
+/// Names the fields of an input that is not valid.
+fn describe(error: &AuthError) -> String {
+    match error {
+        AuthError::Validation(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(field, messages)| format!("the {field} {}", messages.join(", ")))
+                .collect();
+            fields.join("; ")
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,15 @@
+//! The server: reads the settings, opens the store, composes the layers, serves.
+//!
+//! What it does is in `auth-core` and `auth-tower`; here is what a process needs besides.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod output;
+pub mod serve;
+
+mod bootstrap;
+mod node;
+mod private;
+mod telemetry;

@@ -1,0 +1,131 @@
+//! A node: the store, the engine and the mail transport that the settings describe.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use auth_core::mail::{FolderTransport, MailTransport, SmtpTransport};
+use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
+use auth_core::{Engine, JwtKeys, PasswordHasher, SecretKeys};
+
+use crate::bootstrap;
+use crate::config::{Config, Database, MailRoute};
+use crate::error::CommandError;
+
+/// The database of a node.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeStore {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+impl NodeStore {
+    pub(crate) async fn open(config: &Config) -> Result<Self, CommandError> {
+        match &config.database {
+            Database::Sqlite(path) => {
+                let folder = path
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty());
+                let folder = folder.unwrap_or(Path::new("."));
+                bootstrap::create_folder(folder)?;
+                Ok(Self::Sqlite(SqliteStore::open(path).await?))
+            }
+            Database::Postgres(url) => Ok(Self::Postgres(PostgresStore::connect(url)?)),
+        }
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.migrate().await,
+            Self::Postgres(store) => store.migrate().await,
+        }
+    }
+
+    pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.pending_migrations().await,
+            Self::Postgres(store) => store.pending_migrations().await,
+        }
+    }
+
+    /// Fails if there are migrations that have not been applied.
+    pub(crate) async fn require_migrated(&self) -> Result<(), CommandError> {
+        let pending = self.pending_migrations().await?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        Err(CommandError::Unmigrated(pending.join(", ")))
+    }
+
+    fn shared(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+}
+
+/// The keys of a node.
+pub(crate) struct NodeKeys {
+    pub(crate) secret: SecretKeys,
+    pub(crate) jwt: JwtKeys,
+}
+
+impl NodeKeys {
+    /// Takes the keys from the settings, or in the embedded mode from the data folder, where they
+    /// are made if they are missing.
+    pub(crate) fn load(config: &Config) -> Result<Self, CommandError> {
+        let secret = match &config.secret_keys {
+            Some(keys) => keys.clone(),
+            None => SecretKeys::new(bootstrap::key(&config.data_dir, "secret_key")?),
+        };
+        let jwt = match &config.jwt_keys {
+            Some(keys) => keys.clone(),
+            None => JwtKeys::hs256(bootstrap::key(&config.data_dir, "jwt_secret_key")?),
+        };
+        Ok(Self { secret, jwt })
+    }
+}
+
+/// Builds the engine, whose links begin with `public_url`.
+pub(crate) fn engine(
+    config: &Config,
+    store: &NodeStore,
+    keys: NodeKeys,
+    public_url: &str,
+) -> Result<Engine, CommandError> {
+    let mut hasher = PasswordHasher::builder().with_params(config.argon2);
+    if let Some(threads) = config.hash_threads {
+        hasher = hasher.with_threads(threads);
+    }
+    if let Some(places) = config.hash_queue {
+        hasher = hasher.with_queue(places);
+    }
+    let engine = Engine::builder(store.shared(), keys.secret, keys.jwt)
+        .with_public_url(public_url)
+        .with_access_ttl(config.access_ttl)
+        .with_refresh_ttl(config.refresh_ttl)
+        .with_rotation(config.rotation)
+        .with_email_verification(config.email_verification)
+        .with_password_hasher(hasher.build()?)
+        .build()?;
+    Ok(engine)
+}
+
+/// Prepares the way that mails travel.
+pub(crate) fn mail_transport(config: &Config) -> Result<Arc<dyn MailTransport>, CommandError> {
+    let sender = config.mail_from.clone();
+    match &config.mail {
+        MailRoute::Folder(folder) => {
+            let transport = FolderTransport::new(folder, sender);
+            let transport = transport.map_err(|source| CommandError::File {
+                path: folder.clone(),
+                source,
+            })?;
+            if !config.is_embedded() {
+                tracing::warn!("mails are written into a folder: nobody gets them");
+            }
+            Ok(Arc::new(transport))
+        }
+        MailRoute::Smtp(url) => Ok(Arc::new(SmtpTransport::from_url(url, sender)?)),
+    }
+}

@@ -1,0 +1,84 @@
+//! Files and folders that only their owner may read.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Makes a folder with the mode 0700, unless it is there.
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// Makes a file with the mode 0600 and this content, unless it is there; whoever finds the file
+/// finds all of it, whatever happens in between.
+pub(crate) fn create_file(file: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let unfinished = folder.join(format!(".{}.part", uuid::Uuid::new_v4()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut writer = options.open(&unfinished)?;
+    let linked = writer
+        .write_all(content)
+        .and_then(|()| writer.sync_all())
+        // Unlike a rename, a link never replaces what another start has made.
+        .and_then(|()| fs::hard_link(&unfinished, file));
+    fs::remove_file(&unfinished)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Fails if others than the owner may read the file.
+pub(crate) fn check(file: &Path) -> Result<(), String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let metadata = fs::metadata(file).map_err(|error| error.to_string())?;
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(format!(
+                "{} holds secrets but others can read it: run `chmod 600` on it",
+                file.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn s13_2_files_and_folders_are_the_owners_alone() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join("data");
+        create_folder(&folder).unwrap();
+        let file = folder.join("key");
+        create_file(&file, b"first").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+        assert!(check(&file).is_ok());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(check(&file).unwrap_err().contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        create_file(&file, b"first").unwrap();
+        create_file(&file, b"second").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
