@@ -79,13 +79,16 @@ pub(super) fn watch(pool: PgPoolOptions, health: std::sync::Arc<Health>) -> PgPo
 
 /// Warns if somebody between us and the database could read or change what passes.
 pub(super) fn warn_of_weak_tls(options: &PgConnectOptions) {
-    let host = options.get_host();
-    if !is_local(options) && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
+    if is_exposed(options) {
         tracing::warn!(
-            host,
+            host = options.get_host(),
             "the connection to PostgreSQL is not protected: use sslmode=verify-full"
         );
     }
+}
+
+fn is_exposed(options: &PgConnectOptions) -> bool {
+    !is_local(options) && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
 fn is_local(options: &PgConnectOptions) -> bool {
@@ -101,15 +104,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s15_3_only_sockets_and_loopback_addresses_are_local() {
-        let local = |url: &str| is_local(&url.parse().unwrap());
-        assert!(local("postgres://localhost/auth"));
-        assert!(local("postgres://127.0.0.1/auth"));
-        assert!(local("postgres://[::1]/auth"));
-        assert!(local("postgres:///auth?host=/run/postgresql"));
-        assert!(!local("postgres://db.example/auth"));
-        assert!(!local("postgres://localhost.example/auth"));
-        assert!(!local("postgres://10.0.0.1/auth"));
+    fn s15_3_a_connection_is_exposed_unless_it_is_local_or_fully_verified() {
+        let exposed = |url: &str| is_exposed(&url.parse().unwrap());
+        for url in [
+            "postgres://localhost/auth",
+            "postgres://127.0.0.1/auth",
+            "postgres://[::1]/auth",
+            "postgres:///auth?host=/run/postgresql",
+            "postgres://db.example/auth?sslmode=verify-full",
+        ] {
+            assert!(!exposed(url), "{url}");
+        }
+        for url in [
+            "postgres://db.example/auth",
+            "postgres://10.0.0.1/auth?sslmode=disable",
+            "postgres://localhost.example/auth?sslmode=require",
+            "postgres://db.example/auth?sslmode=verify-ca",
+        ] {
+            assert!(exposed(url), "{url}");
+        }
     }
 
     #[test]
