@@ -1,9 +1,30 @@
 //! Mail: what is written, how it travels, and the worker that empties the outbox.
 
+#[cfg(feature = "mail-folder")]
+mod folder;
+mod letters;
+#[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
+mod message;
+#[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
+mod sender;
+#[cfg(feature = "mail-smtp")]
+mod smtp;
+mod templates;
+mod worker;
+
 use std::fmt;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "mail-folder")]
+pub use self::folder::FolderTransport;
+pub use self::letters::Letters;
+#[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
+pub use self::sender::{Sender, SenderError};
+#[cfg(feature = "mail-smtp")]
+pub use self::smtp::{SmtpSetupError, SmtpTransport};
+pub use self::templates::{MailTemplates, TemplateError};
+pub use self::worker::{Deliveries, MailWorker};
 use crate::EmailAddress;
 
 /// Why we write to somebody.
