@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use auth_core::mail::{MailError, SmtpUrlError};
+use auth_core::mail::{MailError, SmtpSetupError};
 use auth_core::password::HasherError;
 use auth_core::store::StoreError;
 use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
@@ -49,7 +49,7 @@ pub enum CommandError {
     Unmigrated(String),
     /// The mail server's URL cannot be used.
     #[error("AUTH_MAIL (`mail`) cannot be used")]
-    Smtp(#[from] SmtpUrlError),
+    Smtp(#[from] SmtpSetupError),
     /// Mail cannot be handed on.
     #[error("mail cannot be sent")]
     Mail(#[from] MailError),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{EmailVerification, Engine, Inner, Rotation};
-use crate::mail::{Letters, MailTemplates};
+use crate::mail::MailTemplates;
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope, VerificationTokens};
 use crate::{
@@ -204,13 +204,6 @@ impl EngineBuilder {
             Some(hasher) => hasher,
             None => PasswordHasher::builder().build()?,
         };
-        let verification_tokens = VerificationTokens::new(&self.secret_keys);
-        let letters = Letters::new(
-            self.templates,
-            verification_tokens.clone(),
-            public_url,
-            self.verification_ttl,
-        );
         let verifier = AccessTokenVerifier::new(
             &self.jwt_keys,
             scope.issuer.clone(),
@@ -221,8 +214,10 @@ impl EngineBuilder {
             access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
             verifier,
             refresh_tokens: RefreshTokens::new(&self.secret_keys),
-            verification_tokens,
-            letters,
+            verification_tokens: VerificationTokens::new(&self.secret_keys),
+            verification_ttl: self.verification_ttl,
+            templates: self.templates,
+            public_url,
             store: self.store,
             clock: self.clock,
             hasher,

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 pub use bootstrap::Bootstrap;
 pub use builder::{EngineBuilder, SettingsError};
 
-use crate::mail::{Letters, MailTransport, MailWorker};
+use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
 use crate::{
@@ -67,7 +67,9 @@ struct Inner {
     rotation: Rotation,
     verification_tokens: VerificationTokens,
     email_verification: EmailVerification,
-    letters: Letters,
+    verification_ttl: Duration,
+    templates: MailTemplates,
+    public_url: String,
     mail_owed: Arc<Notify>,
 }
 
@@ -92,10 +94,18 @@ impl Engine {
     #[must_use]
     pub fn mail_worker(&self, transport: Arc<dyn MailTransport>) -> MailWorker {
         let inner = &self.inner;
+        let letters = Letters::new(
+            Arc::clone(&inner.store),
+            inner.verification_tokens.clone(),
+            inner.templates.clone(),
+            &inner.public_url,
+            inner.verification_ttl,
+            Arc::clone(&inner.clock),
+        );
         MailWorker::new(
             Arc::clone(&inner.store),
             transport,
-            inner.letters.clone(),
+            letters,
             Arc::clone(&inner.clock),
             Arc::clone(&inner.mail_owed),
         )

@@ -1,19 +1,28 @@
-//! Mails written into a folder.
+//! Mails as files in a folder, for a machine without a mail server.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::message::{Sender, build};
-use super::{Mail, MailError, MailTransport};
+use super::message::message;
+use super::{Mail, MailError, MailTransport, Sender};
 
-/// Writes each mail into a file of its own, `*.eml`, for a machine without a mail server.
+/// Writes each mail into a folder as an `.eml` file, which every mail program opens.
 ///
-/// The names sort by time. Whoever reads the folder can verify addresses, so only the owner can:
-/// the folder is made with the mode 0700, the files with 0600.
+/// The names sort by time. A mail holds a link that acts for its recipient: the files are
+/// readable by their owner only (0600), and so is the folder if it is made here (0700).
+///
+/// ```
+/// use auth_core::mail::FolderTransport;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("outbox");
+/// let transport = FolderTransport::new(path, "auth@localhost".parse()?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FolderTransport {
     folder: PathBuf,
@@ -21,11 +30,11 @@ pub struct FolderTransport {
 }
 
 impl FolderTransport {
-    /// Writes into a folder, which is made if it is missing.
+    /// Opens the folder, which is made if there is none.
     ///
     /// # Errors
     ///
-    /// The operating system's, if the folder is missing and cannot be made.
+    /// The folder is missing and cannot be made, or the path is no folder.
     pub fn new(folder: impl Into<PathBuf>, sender: Sender) -> io::Result<Self> {
         let folder = folder.into();
         let mut builder = DirBuilder::new();
@@ -34,52 +43,82 @@ impl FolderTransport {
         builder.recursive(true).create(&folder)?;
         Ok(Self { folder, sender })
     }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
 }
 
 #[async_trait]
 impl MailTransport for FolderTransport {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let message = build(&self.sender, mail)?.formatted();
+        let message = message(mail, &self.sender)?.formatted();
         let folder = self.folder.clone();
-        let written = tokio::task::spawn_blocking(move || write_durably(&folder, &message)).await;
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(MailError::Temporary(Box::new(error))),
-            Err(error) => Err(MailError::Temporary(Box::new(error))),
-        }
+        blocking(move || {
+            let id = Uuid::now_v7();
+            let draft = Draft::create(&folder, id)?;
+            draft.write(&message)?;
+            draft.publish(&folder.join(format!("{id}.eml")))?;
+            sync_folder(&folder)
+        })
+        .await
     }
 
     async fn check(&self) -> Result<(), MailError> {
         let folder = self.folder.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            let probe = folder.join(format!(".{}", Uuid::now_v7()));
-            create_private(&probe).and_then(|_| std::fs::remove_file(&probe))
-        });
-        match checked.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(MailError::Temporary(Box::new(error))),
-            Err(error) => Err(MailError::Temporary(Box::new(error))),
-        }
+        blocking(move || Draft::create(&folder, Uuid::now_v7())?.write(b"")).await
     }
 }
 
-/// Writes under a name that nobody looks for, and renames when everything is on the disk.
-fn write_durably(folder: &Path, message: &[u8]) -> io::Result<()> {
-    let id = Uuid::now_v7();
-    let unfinished = folder.join(format!(".{id}.part"));
-    let mut file = create_private(&unfinished)?;
-    file.write_all(message)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, folder.join(format!("{id}.eml")))?;
-    File::open(folder)?.sync_all()
+async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), MailError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other)
+        .flatten()
+        .map_err(|error| MailError::Temporary(Box::new(error)))
 }
 
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// A file under a name that no reader of the folder takes for a mail; gone unless published.
+struct Draft {
+    file: File,
+    path: PathBuf,
+}
+
+impl Draft {
+    fn create(folder: &Path, id: Uuid) -> io::Result<Self> {
+        let path = folder.join(format!(".{id}.tmp"));
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.write(true).create_new(true).open(&path)?;
+        Ok(Self { file, path })
+    }
+
+    fn write(&self, content: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(content)?;
+        self.file.sync_all()
+    }
+
+    fn publish(self, path: &Path) -> io::Result<()> {
+        std::fs::rename(&self.path, path)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // A published draft is no longer there, and the rest is not worth an error.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Makes the new name durable; other systems than Unix cannot open a folder for it.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -90,76 +129,81 @@ mod tests {
 
     fn mail(subject: &str) -> Mail {
         Mail::new(
-            "Alice@example.org".parse().unwrap(),
-            subject.to_owned(),
-            "text https://auth.example.org/?token=avt_1".to_owned(),
-            "<p>html</p>".to_owned(),
+            "bob@example.org".parse().unwrap(),
+            subject.into(),
+            "text".into(),
+            "<p>text</p>".into(),
         )
     }
 
-    async fn written(mail: &Mail) -> (tempfile::TempDir, Vec<u8>) {
-        let folder = tempfile::tempdir().unwrap();
-        let transport = FolderTransport::new(
-            folder.path().join("outbox"),
-            "Example <auth@example.org>".parse().unwrap(),
-        )
-        .unwrap();
-        transport.check().await.unwrap();
-        transport.send(mail).await.unwrap();
-        let files: Vec<_> = std::fs::read_dir(folder.path().join("outbox"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert_eq!(files.len(), 1, "{files:?}");
-        assert_eq!(files[0].extension().unwrap(), "eml");
-        let message = std::fs::read(&files[0]).unwrap();
-        (folder, message)
+    fn outbox() -> (tempfile::TempDir, FolderTransport) {
+        let parent = tempfile::tempdir().unwrap();
+        let sender = "auth@localhost".parse().unwrap();
+        let transport = FolderTransport::new(parent.path().join("a/outbox"), sender).unwrap();
+        (parent, transport)
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
     }
 
     #[tokio::test]
-    async fn a_mail_is_a_message_of_two_alternatives() {
-        let (_folder, message) = written(&mail("Verify – now")).await;
-        let message = MessageParser::default().parse(&message).unwrap();
-        assert_eq!(message.subject(), Some("Verify – now"));
-        assert_eq!(
-            message.from().unwrap().first().unwrap().address(),
-            Some("auth@example.org")
-        );
-        assert_eq!(
-            message.to().unwrap().first().unwrap().address(),
-            Some("Alice@example.org")
-        );
-        assert!(message.body_text(0).unwrap().contains("?token=avt_1"));
-        assert!(message.body_html(0).unwrap().contains("<p>html</p>"));
-        assert!(message.message_id().unwrap().ends_with("@example.org"));
-        assert!(message.date().is_some());
-        assert_eq!(
-            message.header_raw("Auto-Submitted").map(str::trim),
-            Some("auto-generated")
-        );
+    async fn the_files_read_back_as_the_mails_in_the_order_of_sending() {
+        let (_parent, transport) = outbox();
+        for subject in ["first", "second", "third"] {
+            transport.send(&mail(subject)).await.unwrap();
+        }
+
+        let subjects: Vec<_> = files(transport.folder())
+            .into_iter()
+            .map(|path| {
+                assert_eq!(path.extension().unwrap(), "eml");
+                let raw = std::fs::read(path).unwrap();
+                let parsed = MessageParser::default().parse(&raw).unwrap();
+                parsed.subject().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(subjects, ["first", "second", "third"]);
     }
 
     #[cfg(unix)]
     #[tokio::test]
     async fn s8_7_only_the_owner_can_read_the_mails() {
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::fs::PermissionsExt;
 
-        let (folder, _) = written(&mail("subject")).await;
-        let outbox = folder.path().join("outbox");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&outbox), 0o700);
-        for entry in std::fs::read_dir(&outbox).unwrap() {
-            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        let (_parent, transport) = outbox();
+        transport.send(&mail("secret")).await.unwrap();
+
+        assert_eq!(mode(transport.folder()), 0o700);
+        for file in files(transport.folder()) {
+            assert_eq!(mode(&file), 0o600);
         }
     }
 
     #[tokio::test]
-    async fn s8_4_a_subject_adds_no_header_and_no_recipient() {
-        let hostile = "hello\r\nBcc: mallory@example.org\r\n\r\n<b>body</b>";
-        let (_folder, message) = written(&mail(hostile)).await;
-        let message = MessageParser::default().parse(&message).unwrap();
-        assert!(message.bcc().is_none());
-        assert_eq!(message.to().unwrap().as_list().unwrap().len(), 1);
-        assert!(!message.body_text(0).unwrap().contains("body"));
+    async fn a_check_leaves_nothing_behind() {
+        let (_parent, transport) = outbox();
+        transport.check().await.unwrap();
+        assert_eq!(files(transport.folder()), [PathBuf::new(); 0]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_has_gone_is_a_temporary_error() {
+        let (parent, transport) = outbox();
+        std::fs::remove_dir_all(parent.path()).unwrap();
+
+        let sent = transport.send(&mail("lost?")).await;
+        assert!(matches!(sent, Err(MailError::Temporary(_))), "{sent:?}");
+        assert!(transport.check().await.is_err());
+    }
+
+    #[test]
+    fn a_file_is_no_folder() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(FolderTransport::new(file.path(), "auth@localhost".parse().unwrap()).is_err());
     }
 }

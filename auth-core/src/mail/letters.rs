@@ -1,84 +1,81 @@
-//! From a mail that is owed to a mail that can travel.
+//! From a mail that is owed to its text.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Mail, MailKind, MailTemplates};
-use crate::Timestamp;
+use super::{Mail, MailKind, MailTemplates, TemplateError};
 use crate::store::{ClaimedMail, Store, StoreError};
 use crate::token::VerificationTokens;
+use crate::{Clock, EmailAddress};
 
-/// Writes the mails.
-#[derive(Clone)]
-pub(crate) struct Letters {
+/// Writes the mails that are owed.
+///
+/// The outbox holds no text: a mail is written when it is sent, with what is true then. So a mail
+/// that waited for days still has a fresh link, and one that nobody needs any more is not sent.
+#[derive(Debug)]
+pub struct Letters {
+    store: Arc<dyn Store>,
+    tokens: VerificationTokens,
     templates: MailTemplates,
-    verification_tokens: VerificationTokens,
-    public_url: String,
-    verification_ttl: Duration,
+    public_url: Box<str>,
+    link_lifetime: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl Letters {
-    pub(crate) const fn new(
+    /// Puts together what letters are written with; the links begin with `public_url` and nothing
+    /// else.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        tokens: VerificationTokens,
         templates: MailTemplates,
-        verification_tokens: VerificationTokens,
-        public_url: String,
-        verification_ttl: Duration,
+        public_url: &str,
+        link_lifetime: Duration,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            store,
+            tokens,
             templates,
-            verification_tokens,
-            public_url,
-            verification_ttl,
+            public_url: public_url.trim_end_matches('/').into(),
+            link_lifetime,
+            clock,
         }
     }
 
-    /// Writes the mail, or nothing if it is owed no longer: the address is verified, or nobody's.
-    pub(super) async fn write(
-        &self,
-        store: &dyn Store,
-        owed: &ClaimedMail,
-        now: Timestamp,
-    ) -> Result<Option<Mail>, LetterError> {
+    /// Writes the mail, unless it is owed no longer.
+    pub(super) async fn write(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
         match owed.kind {
-            MailKind::VerifyEmail => {
-                let Some((user, generation)) = store.begin_email_verification(&owed.to).await?
-                else {
-                    return Ok(None);
-                };
-                let expires_at = now + self.verification_ttl;
-                let token =
-                    self.verification_tokens
-                        .issue(user.id, &user.email, generation, expires_at);
-                let link = format!(
-                    "{}/api/register/verify/?token={}",
-                    self.public_url,
-                    token.expose()
-                );
-                let mail = self.templates.verify_email(
-                    &user.email,
-                    &user.username,
-                    &link,
-                    self.verification_ttl,
-                )?;
-                Ok(Some(mail))
-            }
+            MailKind::VerifyEmail => self.verify_email(&owed.to).await,
         }
     }
-}
 
-impl fmt::Debug for Letters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letters")
-            .field("public_url", &self.public_url)
-            .finish_non_exhaustive()
+    async fn verify_email(&self, to: &EmailAddress) -> Result<Option<Mail>, LetterError> {
+        let Some((user, verification)) = self.store.begin_email_verification(to).await? else {
+            return Ok(None);
+        };
+        let expires_at = self.clock.now() + self.link_lifetime;
+        let token = self
+            .tokens
+            .issue(user.id, &user.email, verification, expires_at);
+        // A token is base64url: it goes into a query as it is.
+        let link = format!(
+            "{}/api/register/verify/?token={}",
+            self.public_url,
+            token.expose()
+        );
+        let mail =
+            self.templates
+                .verify_email(&user.email, &user.username, &link, self.link_lifetime)?;
+        Ok(Some(mail))
     }
 }
 
-/// Why a mail was not written.
+/// Why a mail could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LetterError {
-    #[error(transparent)]
+    #[error("the storage is not available")]
     Store(#[from] StoreError),
-    #[error("the template failed")]
-    Template(#[from] minijinja::Error),
+    #[error("the text could not be made")]
+    Template(#[from] TemplateError),
 }

@@ -1,69 +1,147 @@
-//! A mail as an Internet message.
-
-use std::fmt;
-use std::str::FromStr;
+//! A mail as a message on the wire (RFC 5322), written by `lettre` alone.
 
 use lettre::Message;
+use lettre::address::{Address, AddressError};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
+use uuid::Uuid;
 
-use super::{Mail, MailError};
+use super::{Mail, MailError, Sender};
+use crate::EmailAddress;
 
-/// Who mails are from: `auth@example.org`, or `Example <auth@example.org>`.
+/// Makes the message of a mail: one recipient, and the text in two forms.
 ///
-/// ```
-/// use auth_core::mail::Sender;
-///
-/// assert!("Example <auth@example.org>".parse::<Sender>().is_ok());
-/// assert!("example.org".parse::<Sender>().is_err());
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sender(Mailbox);
-
-impl FromStr for Sender {
-    type Err = SenderError;
-
-    fn from_str(text: &str) -> Result<Self, SenderError> {
-        text.parse().map(Self).map_err(|_| SenderError)
-    }
-}
-
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sender({})", self.0)
-    }
-}
-
-/// The text is no sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an address like auth@example.org, or Example <auth@example.org>")]
-pub struct SenderError;
-
-/// Builds the message; the library encodes or refuses what would add a header or a recipient.
-pub(super) fn build(sender: &Sender, mail: &Mail) -> Result<Message, MailError> {
-    let permanent = |error: Box<dyn std::error::Error + Send + Sync>| MailError::Permanent(error);
-    let to = mail
-        .to
-        .as_str()
-        .parse()
-        .map_err(|e| permanent(Box::new(e)))?;
-    let domain = sender.0.email.domain();
-    let id = format!("<{}@{domain}>", uuid::Uuid::new_v4());
-    // So that vacation notices do not answer us (RFC 3834 section 5).
-    let automatic = HeaderValue::new(
+/// The `Message-ID` is new each time: another try carries another link, which no mail server may
+/// take for a copy of the first and drop.
+pub(super) fn message(mail: &Mail, sender: &Sender) -> Result<Message, MailError> {
+    let from = address(sender.address()).map_err(unwritable)?;
+    let to = address(&mail.to).map_err(unwritable)?;
+    let message_id = format!("<{}@{}>", Uuid::new_v4(), from.domain());
+    // RFC 3834: so that nobody's holiday notice answers.
+    let auto_submitted = HeaderValue::new(
         HeaderName::new_from_ascii_str("Auto-Submitted"),
         "auto-generated".to_owned(),
     );
     Message::builder()
-        .from(sender.0.clone())
+        .from(Mailbox::new(sender.name().map(str::to_owned), from))
         .to(Mailbox::new(None, to))
-        .subject(mail.subject.clone())
+        .subject(mail.subject.as_str())
         .date_now()
-        .message_id(Some(id))
-        .raw_header(automatic)
+        .message_id(Some(message_id))
+        .raw_header(auto_submitted)
         .multipart(MultiPart::alternative_plain_html(
             mail.text.clone(),
             mail.html.clone(),
         ))
-        .map_err(|e| permanent(Box::new(e)))
+        .map_err(unwritable)
+}
+
+/// The address with its domain in ASCII, so that every mail server can take it.
+fn address(email: &EmailAddress) -> Result<Address, AddressError> {
+    let (local, _) = email.as_str().rsplit_once('@').unwrap_or_default();
+    let (_, domain) = email.key().rsplit_once('@').unwrap_or_default();
+    Address::new(local, domain)
+}
+
+fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> MailError {
+    MailError::Permanent(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
+
+    use super::*;
+
+    fn mail(to: &str, subject: &str, text: &str) -> Mail {
+        let html = format!("<p>{text}</p>");
+        Mail::new(to.parse().unwrap(), subject.into(), text.into(), html)
+    }
+
+    fn formatted(mail: &Mail) -> Vec<u8> {
+        let sender = "Accounts, Example <auth@bücher.example>".parse().unwrap();
+        message(mail, &sender).unwrap().formatted()
+    }
+
+    #[test]
+    fn carries_both_texts_and_the_headers_of_an_automatic_mail() {
+        let raw = formatted(&mail("bob@example.org", "Grüße", "Hallo Bob"));
+        let parsed = MessageParser::default().parse(&raw).unwrap();
+
+        let from = parsed.from().unwrap().first().unwrap();
+        assert_eq!(from.name(), Some("Accounts, Example"));
+        assert_eq!(from.address(), Some("auth@xn--bcher-kva.example"));
+        assert_eq!(parsed.to().unwrap().as_list().unwrap().len(), 1);
+        assert_eq!(parsed.subject(), Some("Grüße"));
+        assert!(parsed.date().is_some());
+        assert!(
+            parsed
+                .message_id()
+                .unwrap()
+                .ends_with("@xn--bcher-kva.example")
+        );
+        assert_eq!(
+            parsed.header("Auto-Submitted"),
+            Some(&HeaderValue::Text("auto-generated".into()))
+        );
+        assert_eq!(
+            parsed.content_type().unwrap().subtype(),
+            Some("alternative")
+        );
+        assert_eq!(parsed.body_text(0).unwrap().trim_end(), "Hallo Bob");
+        assert_eq!(parsed.body_html(0).unwrap().trim_end(), "<p>Hallo Bob</p>");
+    }
+
+    #[test]
+    fn two_tries_have_two_message_ids() {
+        let mail = mail("bob@example.org", "Hello", "Hello");
+        let parser = MessageParser::default();
+        let (first, second) = (formatted(&mail), formatted(&mail));
+        assert_ne!(
+            parser.parse(&first).unwrap().message_id(),
+            parser.parse(&second).unwrap().message_id()
+        );
+    }
+
+    #[test]
+    fn s8_4_no_text_adds_a_header_a_recipient_or_a_part() {
+        let hostile = "x\r\nBcc: eve@example.org\r\n\r\n--boundary\r\nContent-Type: text/html";
+        for break_with in ["\r\n", "\n", "\r", "\0", "\u{2028}"] {
+            let hostile = hostile.replace("\r\n", break_with);
+            let raw = formatted(&mail("bob@example.org", &hostile, &hostile));
+            let parsed = MessageParser::default().parse(&raw).unwrap();
+
+            let names: Vec<_> = parsed.headers().iter().map(|h| h.name()).collect();
+            assert_eq!(
+                names,
+                [
+                    "From",
+                    "To",
+                    "Subject",
+                    "Date",
+                    "Message-ID",
+                    "Auto-Submitted",
+                    "MIME-Version",
+                    "Content-Type"
+                ],
+                "{break_with:?}"
+            );
+            assert_eq!(parsed.to().unwrap().as_list().unwrap().len(), 1);
+            assert_eq!(parsed.parts.len(), 3, "the mail and its two forms");
+        }
+    }
+
+    #[test]
+    fn s8_4_the_envelope_has_exactly_the_one_recipient() {
+        let mail = mail("Bob+x@BÜCHER.example", "Hello", "Hello");
+        let sender = "auth@localhost".parse().unwrap();
+        let message = message(&mail, &sender).unwrap();
+        let recipients: Vec<_> = message
+            .envelope()
+            .to()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(recipients, ["Bob+x@xn--bcher-kva.example"]);
+    }
 }

@@ -5,6 +5,8 @@ mod folder;
 mod letters;
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
 mod message;
+#[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
+mod sender;
 #[cfg(feature = "mail-smtp")]
 mod smtp;
 mod templates;
@@ -14,17 +16,16 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::EmailAddress;
-
 #[cfg(feature = "mail-folder")]
-pub use folder::FolderTransport;
-pub(crate) use letters::Letters;
+pub use self::folder::FolderTransport;
+pub use self::letters::Letters;
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
-pub use message::{Sender, SenderError};
+pub use self::sender::{Sender, SenderError};
 #[cfg(feature = "mail-smtp")]
-pub use smtp::{SmtpTransport, SmtpUrlError};
-pub use templates::{MailTemplates, TemplateError};
-pub use worker::MailWorker;
+pub use self::smtp::{SmtpSetupError, SmtpTransport};
+pub use self::templates::{MailTemplates, TemplateError};
+pub use self::worker::{Deliveries, MailWorker};
+use crate::EmailAddress;
 
 /// Why we write to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

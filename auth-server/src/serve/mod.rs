@@ -1,5 +1,19 @@
-//! stub
+//! The HTTP listener (interim).
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tower::Service;
+
 #[derive(Debug, Default)]
 pub struct ServeSettings {
     pub hsts: bool,
@@ -15,12 +29,42 @@ pub enum ServeError {
     #[error("x")]
     X,
 }
-pub async fn shutdown_signal() {}
-pub async fn serve<S>(
-    _l: tokio::net::TcpListener,
-    _s: S,
-    _set: ServeSettings,
-    _until: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
+pub async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).unwrap();
+    let mut int = signal(SignalKind::interrupt()).unwrap();
+    tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+}
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    _settings: ServeSettings,
+    until: impl Future<Output = ()>,
+) -> Result<(), ServeError>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let mut until = pin!(until);
+    let graceful = GracefulShutdown::new();
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    loop {
+        tokio::select! {
+            () = &mut until => break,
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let conn = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service.clone())).into_owned();
+                let conn = graceful.watch(conn);
+                tokio::spawn(async move { let _ = conn.await; });
+            }
+        }
+    }
+    graceful.shutdown().await;
     Ok(())
 }
