@@ -130,7 +130,8 @@ async fn s7_6_s8_5_postgresql_loses_nothing_acknowledged() {
     what_was_acknowledged_survives_a_kill(Node::bootstrap(database.url().to_owned())).await;
 }
 
-#[tokio::test]
+// On two threads: the gate forwards while the test waits for a command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s9_4_without_its_database_the_server_refuses_and_then_recovers() {
     let database = TemporaryDatabase::create().await;
     let mut gate = Gate::open_to(database.url()).await;

@@ -10,8 +10,9 @@ CREATE TABLE auth_users (
     is_active INTEGER NOT NULL CHECK (is_active IN (0, 1)),
     is_superuser INTEGER NOT NULL CHECK (is_superuser IN (0, 1)),
     created_at INTEGER NOT NULL,
-    CONSTRAINT auth_users_username_taken UNIQUE (username_canonical),
-    CONSTRAINT auth_users_email_taken UNIQUE (email_key)
+    -- SQLite checks the last one first: where both are taken, the username is what is told.
+    CONSTRAINT auth_users_email_taken UNIQUE (email_key),
+    CONSTRAINT auth_users_username_taken UNIQUE (username_canonical)
 ) STRICT, WITHOUT ROWID;
 
 -- Whether any superuser exists is asked at every start of the embedded server.

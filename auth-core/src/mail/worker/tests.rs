@@ -394,7 +394,7 @@ async fn s8_3_the_link_begins_with_the_configured_url_and_goes_to_the_stored_add
         panic!("{delivered:?}");
     };
     assert_eq!(mail.to.as_str(), "stored@example.org");
-    for text in [&mail.text, &mail.html] {
+    for text in [&mail.text, &mail.html.replace("&#x2f;", "/")] {
         assert!(text.contains("https://auth.example/api/register/verify/?token="));
         assert!(text.contains("Alice"));
     }

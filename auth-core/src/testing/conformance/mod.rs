@@ -66,6 +66,7 @@ macro_rules! store_conformance {
             @cases $module $factory
             s3_1_refuses_a_username_that_differs_only_in_case
             s3_4_refuses_an_address_that_differs_only_in_case
+            tells_of_the_username_where_the_address_is_taken_too
             s8_5_creates_a_user_and_the_mail_or_neither
             s8_9_of_many_registrations_of_one_username_one_succeeds
             s8_9_of_many_registrations_of_one_address_one_succeeds

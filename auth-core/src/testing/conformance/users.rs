@@ -167,6 +167,18 @@ async fn register_at_once(
     winner
 }
 
+/// Where both the username and the address are taken, the username is what is told.
+pub async fn tells_of_the_username_where_the_address_is_taken_too(store: Arc<dyn Store>) {
+    let user = create(&store, "alice").await;
+    let mut again = new_user("alice");
+    again.user.email = user.user.email.clone();
+    let refused = store.create_user(&again, None).await;
+    assert!(
+        matches!(refused, Err(StoreError::UsernameTaken)),
+        "{refused:?}"
+    );
+}
+
 /// The mail is there if the user is, and only then.
 pub async fn s8_5_creates_a_user_and_the_mail_or_neither(store: Arc<dyn Store>) {
     let alice = new_user("alice");
