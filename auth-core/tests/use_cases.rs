@@ -1,5 +1,6 @@
 //! The use cases, through the library, on both databases.
 
+#![cfg(all(feature = "testing", feature = "sqlite", feature = "postgres", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;

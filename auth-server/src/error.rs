@@ -80,6 +80,9 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// The signals that stop the server cannot be received.
+    #[error("SIGTERM and SIGINT cannot be received")]
+    Signals(#[source] io::Error),
     /// The server failed.
     #[error("the server failed")]
     Serve(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -12,4 +12,5 @@ pub mod serve;
 mod bootstrap;
 mod node;
 mod private;
+mod signals;
 mod telemetry;

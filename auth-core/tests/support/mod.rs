@@ -7,7 +7,7 @@ use auth_core::testing::postgres::TemporaryDatabase;
 use auth_core::{PasswordHash, Timestamp, User, UserId};
 use tempfile::TempDir;
 
-pub async fn sqlite() -> (Arc<dyn Store>, TempDir) {
+pub(crate) async fn sqlite() -> (Arc<dyn Store>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("auth.sqlite3"))
         .await
@@ -16,14 +16,14 @@ pub async fn sqlite() -> (Arc<dyn Store>, TempDir) {
     (Arc::new(store), folder)
 }
 
-pub async fn postgres() -> (Arc<dyn Store>, TemporaryDatabase) {
+pub(crate) async fn postgres() -> (Arc<dyn Store>, TemporaryDatabase) {
     let database = TemporaryDatabase::create().await;
     let store = PostgresStore::connect(database.url()).unwrap();
     store.migrate().await.unwrap();
     (Arc::new(store), database)
 }
 
-pub fn user(name: &str) -> NewUser {
+pub(crate) fn user(name: &str) -> NewUser {
     let user = User::new(
         UserId::generate(),
         name.parse().unwrap(),

@@ -17,6 +17,7 @@ use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::output::say;
 use crate::serve::{self, ServeSettings, TlsFiles};
+use crate::signals::Signals;
 
 pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
     let store = NodeStore::open(&config).await?;
@@ -43,8 +44,9 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let worker = tokio::spawn(worker.run(until(stopped.clone())));
     let verifier = engine.access_token_verifier();
     let api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
+    let signals = Signals::install()?;
     let signals = tokio::spawn(async move {
-        serve::shutdown_signal().await;
+        signals.received().await;
         stop.send_replace(true);
     });
     announce(&address);

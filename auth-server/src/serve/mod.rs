@@ -29,12 +29,6 @@ pub enum ServeError {
     #[error("x")]
     X,
 }
-pub async fn shutdown_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate()).unwrap();
-    let mut int = signal(SignalKind::interrupt()).unwrap();
-    tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
-}
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,

@@ -44,13 +44,11 @@ use super::{Mail, MailError, MailTransport, Sender};
 pub struct SmtpTransport {
     server: Server,
     sender: Sender,
+    timeout: Duration,
     idle: Mutex<Vec<AsyncSmtpConnection>>,
 }
 
 impl SmtpTransport {
-    /// How long connecting and logging in may take, and then again the sending of a mail.
-    pub const TIMEOUT: Duration = Duration::from_secs(30);
-
     const MAX_IDLE: usize = 4;
 
     /// Reads where the server is and how to talk to it; no connection is made yet.
@@ -78,10 +76,19 @@ impl SmtpTransport {
         Ok(Self::to(Server::from_url(url, Some(pem))?, sender))
     }
 
+    /// Sets how long connecting and logging in may take, and then again the sending of a mail
+    /// (30 seconds by default).
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     const fn to(server: Server, sender: Sender) -> Self {
         Self {
             server,
             sender,
+            timeout: Duration::from_secs(30),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -97,9 +104,9 @@ impl SmtpTransport {
                     return Ok(idle);
                 }
             }
-            self.server.connect(&self.sender).await
+            self.server.connect(&self.sender, self.timeout).await
         };
-        match tokio::time::timeout(Self::TIMEOUT, connect).await {
+        match tokio::time::timeout(self.timeout, connect).await {
             Ok(connected) => connected.map_err(|error| MailError::Temporary(Box::new(error))),
             Err(_) => Err(timed_out()),
         }
@@ -125,7 +132,7 @@ impl MailTransport for SmtpTransport {
         let content = message.formatted();
         let mut connection = self.connection().await?;
         let sending = connection.send(message.envelope(), &content);
-        match tokio::time::timeout(Self::TIMEOUT, sending).await {
+        match tokio::time::timeout(self.timeout, sending).await {
             Ok(Ok(_)) => {
                 self.keep(connection);
                 Ok(())
@@ -137,7 +144,7 @@ impl MailTransport for SmtpTransport {
 
     async fn check(&self) -> Result<(), MailError> {
         let mut connection = self.connection().await?;
-        match tokio::time::timeout(Self::TIMEOUT, connection.test_connected()).await {
+        match tokio::time::timeout(self.timeout, connection.test_connected()).await {
             Ok(true) => {
                 self.keep(connection);
                 Ok(())
@@ -167,6 +174,7 @@ impl fmt::Debug for SmtpTransport {
         f.debug_struct("SmtpTransport")
             .field("server", &self.server)
             .field("sender", &self.sender)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -10,7 +11,7 @@ use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Sender, SmtpTransport};
+use super::Sender;
 
 /// A mail server, as a URL names it.
 pub(super) struct Server {
@@ -58,8 +59,12 @@ impl Server {
         })
     }
 
-    /// Connects, encrypts and logs in.
-    pub(super) async fn connect(&self, sender: &Sender) -> Result<AsyncSmtpConnection, Error> {
+    /// Connects, encrypts and logs in; the caller sets the time limit.
+    pub(super) async fn connect(
+        &self,
+        sender: &Sender,
+        timeout: Duration,
+    ) -> Result<AsyncSmtpConnection, Error> {
         let implicit = match &self.tls {
             Tls::Wrapper(parameters) => Some(parameters.clone()),
             _ => None,
@@ -68,7 +73,8 @@ impl Server {
         let hello = ClientId::Domain(domain.to_owned());
         let mut connection = AsyncSmtpConnection::connect_tokio1(
             (&*self.host, self.port),
-            Some(SmtpTransport::TIMEOUT),
+            // For each of the host's addresses: a dead one leaves time for the next.
+            Some(timeout / 2),
             &hello,
             implicit,
             None,
@@ -169,6 +175,7 @@ pub enum SmtpSetupError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SmtpTransport;
     use super::*;
 
     fn server(url: &str) -> Result<Server, SmtpSetupError> {

@@ -271,7 +271,12 @@ mod tests {
 
     #[test]
     fn a_broken_template_is_refused_when_it_is_set() {
-        for broken in ["{{ username", "{{ usrname }}", "{% if %}"] {
+        for broken in [
+            "{{ username",
+            "{{ usrname }}",
+            "{% if %}",
+            "{{ username.first.last }}",
+        ] {
             for texts in [[broken, "", ""], ["", broken, ""], ["", "", broken]] {
                 let [subject, text, html] = texts;
                 let set = MailTemplates::default().with_verify_email(subject, text, html);

@@ -49,9 +49,12 @@ struct Outbox {
     entries: Mutex<Vec<Entry>>,
     verified: Mutex<Vec<EmailAddress>>,
     verifications: Mutex<u32>,
+    /// How many claims fail.
     failures: AtomicUsize,
-    /// Whether `complete_mail` and its like fail.
+    /// How many results are not taken.
     deaf: AtomicUsize,
+    /// Notified when a claim finds nothing.
+    found_empty: Notify,
 }
 
 impl Outbox {
@@ -116,12 +119,14 @@ impl OutboxStore for Outbox {
         }
         let mut entries = self.entries.lock().unwrap();
         let due = |e: &&mut Entry| !e.abandoned && e.mail.due <= now;
-        Ok(entries.iter_mut().find(due).map(|entry| {
-            entry.attempt += 1;
-            entry.mail.due = now + lease;
-            let NewMail { id, kind, to, .. } = entry.mail.clone();
-            ClaimedMail::new(id, kind, to, entry.attempt)
-        }))
+        let Some(entry) = entries.iter_mut().find(due) else {
+            self.found_empty.notify_one();
+            return Ok(None);
+        };
+        entry.attempt += 1;
+        entry.mail.due = now + lease;
+        let NewMail { id, kind, to, .. } = entry.mail.clone();
+        Ok(Some(ClaimedMail::new(id, kind, to, entry.attempt)))
     }
 
     async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
@@ -394,7 +399,8 @@ async fn s8_3_the_link_begins_with_the_configured_url_and_goes_to_the_stored_add
         panic!("{delivered:?}");
     };
     assert_eq!(mail.to.as_str(), "stored@example.org");
-    for text in [&mail.text, &mail.html.replace("&#x2f;", "/")] {
+    let html = mail.html.replace("&#x2f;", "/");
+    for text in [&mail.text, &html] {
         assert!(text.contains("https://auth.example/api/register/verify/?token="));
         assert!(text.contains("Alice"));
     }
@@ -530,6 +536,7 @@ async fn a_running_worker_is_woken_and_ends_after_the_mail_in_hand() {
     let (mut office, worker) = closed_office();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(worker.run(async { stopped.await.unwrap_or_default() }));
+    office.outbox.found_empty.notified().await;
 
     office.outbox.add("bob@example.org");
     office.wake.notify_one();
