@@ -138,7 +138,7 @@ impl MailWorker {
         &self,
         owed: &ClaimedMail,
         now: Timestamp,
-        error: &(dyn std::error::Error + 'static),
+        error: &(dyn std::error::Error + Send + Sync + 'static),
     ) -> Result<(), StoreError> {
         tracing::error!(mail = %owed.id, attempt = owed.attempt, error, "mail abandoned");
         self.store.abandon_mail(owed, now, &reason(error)).await
