@@ -270,3 +270,40 @@ fn the_service_tells_which_paths_are_its_own() {
     assert!(!api.handles("/api/auth/"));
     assert!(!api.handles("/"));
 }
+
+#[tokio::test]
+async fn s10_1_s10_2_every_answer_is_protected_and_none_but_the_keys_is_stored() {
+    let json = r#"{"username": "a", "password": "b", "refresh_token": "c", "email": "d",
+        "token": "e"}"#;
+    let paths = [
+        "/api/register/",
+        "/api/register/verify/",
+        "/api/register/resend/",
+        "/api/auth/token/",
+        "/api/auth/token/refresh/",
+        "/api/auth/logout/",
+        "/.well-known/jwks.json",
+        "/livez",
+        "/readyz",
+        "/nowhere",
+    ];
+    for path in paths {
+        for token in [GOOD.as_str(), "Bearer forged"] {
+            for request in [post(path, json), post(path, "{"), request("GET", path)] {
+                let is_get = request.method() == "GET";
+                let answer = answer(with(request, "authorization", token)).await;
+                let has = |header: &str| answer.contains(&format!("\n{header}"));
+                assert!(has("x-content-type-options: nosniff\n"), "{answer}");
+                assert!(has("referrer-policy: no-referrer\n"), "{answer}");
+                assert!(
+                    has("content-security-policy: default-src 'none'; "),
+                    "{answer}"
+                );
+                assert!(answer.contains("frame-ancestors 'none'\n"), "{answer}");
+                assert!(!has("server: "), "{answer}");
+                let is_public = is_get && path.contains("jwks");
+                assert_eq!(has("cache-control: no-store\n"), !is_public, "{answer}");
+            }
+        }
+    }
+}

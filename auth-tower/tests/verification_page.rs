@@ -1,4 +1,5 @@
 //! The page behind the link in the mail.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 
@@ -19,6 +20,8 @@ content-security-policy: default-src 'none'; \
 content-type: text/html; charset=utf-8
 referrer-policy: no-referrer
 ";
+
+type Outcome = fn() -> Result<(), AuthError>;
 
 fn form(path: &str, body: &'static str) -> Request<Full<Bytes>> {
     let request = request("POST", path).map(|_| Full::from(body));
@@ -105,7 +108,7 @@ async fn the_button_verifies_and_says_so_on_a_page() {
 
 #[tokio::test]
 async fn a_refused_link_is_explained_on_a_page() {
-    let cases: [(fn() -> Result<(), AuthError>, &str, &str); 5] = [
+    let cases: [(Outcome, &str, &str); 5] = [
         (
             || Err(AuthError::LinkInvalid),
             "400",

@@ -1,4 +1,5 @@
 //! The endpoints and the layers in three frameworks, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "../support/mod.rs"]
 mod support;
