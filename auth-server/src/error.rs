@@ -10,6 +10,7 @@ use auth_core::store::StoreError;
 use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
 
 use crate::config::ConfigError;
+use crate::serve::TlsError;
 
 /// Why a command failed; told to the operator with all its causes.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +84,9 @@ pub enum CommandError {
     /// The signals that stop the server cannot be received.
     #[error("SIGTERM and SIGINT cannot be received")]
     Signals(#[source] io::Error),
-    /// The server failed.
-    #[error("the server failed")]
-    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A part that was tried did not work.
     #[error("not everything works")]
     CheckFailed,

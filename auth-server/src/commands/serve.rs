@@ -16,7 +16,7 @@ use crate::config::{Config, Database};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::output::say;
-use crate::serve::{self, ServeSettings, TlsFiles};
+use crate::serve::{self, Limits, ServeSettings, TlsFiles};
 use crate::signals::Signals;
 
 pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
@@ -53,7 +53,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let settings = ServeSettings {
         hsts: config.tls.is_some() || config.behind_tls_proxy,
         tls: config.tls.map(|(cert, key)| TlsFiles { cert, key }),
-        ..ServeSettings::default()
+        limits: Limits::default(),
     };
     let served = serve::serve(listener, api, settings, until(stopped)).await;
     if served.is_ok() {
@@ -62,7 +62,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     }
     signals.abort();
     tracing::info!("stopped");
-    served.map_err(|error| CommandError::Serve(Box::new(error)))
+    Ok(served?)
 }
 
 /// Sees to the tables, unless the database is away: then the server waits for it.

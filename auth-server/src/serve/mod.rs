@@ -1,42 +1,60 @@
-//! The HTTP listener (interim).
+//! Serving HTTP: connections, their limits, and what every request passes through.
+
+mod body;
+mod connection;
+mod framing;
+mod layers;
+mod limits;
+mod slots;
+mod tls;
+
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Service;
 
+use connection::Connections;
+use slots::Slots;
+
+pub use body::RequestBody;
+pub use limits::Limits;
+pub use tls::{TlsError, TlsFiles};
+
+/// How to serve.
 #[derive(Debug, Default)]
 pub struct ServeSettings {
-    pub hsts: bool,
+    /// What a client may ask of us.
+    pub limits: Limits,
+    /// The certificate and key; without them HTTP is served in the clear.
     pub tls: Option<TlsFiles>,
+    /// Whether to tell browsers to come by TLS only.
+    pub hsts: bool,
 }
-#[derive(Debug)]
-pub struct TlsFiles {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-}
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error("x")]
-    X,
-}
+
+/// Serves HTTP/1.1 and HTTP/2 until `shutdown` is done; then finishes the requests under way.
+///
+/// Nothing that a client does ends the server: not a panic of the service, nor more connections
+/// than the operating system has room for.
+///
+/// # Errors
+///
+/// [`TlsError`] if the certificate or the key cannot be used.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
-    _settings: ServeSettings,
-    until: impl Future<Output = ()>,
-) -> Result<(), ServeError>
+    settings: ServeSettings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), TlsError>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + Sync
@@ -44,21 +62,59 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let mut until = pin!(until);
+    let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+    let limits = settings.limits;
+    let slots = Arc::new(Slots::new(
+        limits.connections,
+        limits.connections_per_address,
+    ));
     let graceful = GracefulShutdown::new();
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
+    let connections =
+        Connections::new(layers::around(service, &limits, settings.hsts), tls, limits);
+    let mut shutdown = pin!(shutdown);
     loop {
-        tokio::select! {
-            () = &mut until => break,
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let conn = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service.clone())).into_owned();
-                let conn = graceful.watch(conn);
-                tokio::spawn(async move { let _ = conn.await; });
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // Without a free slot the connection is closed at once.
+                if let Some(slot) = slots.take(peer.ip()) {
+                    let serving = connections.serve(stream, peer, graceful.watcher());
+                    tokio::spawn(async move {
+                        serving.await;
+                        drop(slot);
+                    });
+                }
             }
+            Err(error) => pause_after(&error).await,
         }
     }
-    graceful.shutdown().await;
+    drop(listener);
+    if tokio::time::timeout(limits.shutdown_grace, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests under way were cut off at the end of the grace");
+    }
     Ok(())
+}
+
+/// A connection that was lost before it was accepted is nothing; being out of file descriptors
+/// passes when others close theirs.
+async fn pause_after(error: &io::Error) {
+    let lost = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionRefused,
+    ];
+    if !lost.contains(&error.kind()) {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "no connection can be accepted"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -1,0 +1,148 @@
+//! What every request passes through.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error;
+
+use auth_core::AuthError;
+use auth_tower::ApiError;
+use bytes::Bytes;
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{
+    MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::{Level, Span};
+
+use super::body::RequestBody;
+use super::framing;
+use super::limits::Limits;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Two years, as browsers' preload lists ask for.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Puts the layers around a service: request ids, the log, panics, time limits, framing.
+pub(super) fn around<S, B>(
+    service: S,
+    limits: &Limits,
+    hsts: bool,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let limits = *limits;
+    ServiceBuilder::new()
+        .map_request(without_request_id)
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_response(DefaultOnResponse::new().level(Level::INFO))
+                // Refusals of ours are logged where they arise, with their cause.
+                .on_failure(()),
+        )
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetResponseHeaderLayer::overriding(
+            STRICT_TRANSPORT_SECURITY,
+            hsts.then_some(HSTS),
+        ))
+        .layer(CatchPanicLayer::custom(panicked))
+        .service(service_fn(move |request| {
+            answer(service.clone(), request, limits)
+        }))
+}
+
+/// An id from outside could be repeated, or forged to hide in another's lines of the log.
+fn without_request_id<B>(mut request: Request<B>) -> Request<B> {
+    request.headers_mut().remove(REQUEST_ID);
+    request
+}
+
+/// Names a request in the log: without its query, which may carry a token, and its headers.
+fn span<B>(request: &Request<B>) -> Span {
+    let id = request.extensions().get::<RequestId>();
+    let id = id
+        .and_then(|id| id.header_value().to_str().ok())
+        .unwrap_or_default();
+    tracing::info_span!(
+        "request",
+        id,
+        method = request.method().as_str(),
+        path = request.uri().path(),
+    )
+}
+
+async fn answer<S, B>(
+    service: S,
+    request: Request<Incoming>,
+    limits: Limits,
+) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Send,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    if let Some(status) = framing::refusal(&request, limits.uri_bytes) {
+        return Ok(closing(status_alone(status)));
+    }
+    let request = request.map(|body| RequestBody::new(body, limits.body_read));
+    let response = match tokio::time::timeout(limits.request, service.oneshot(request)).await {
+        Ok(Ok(response)) => response.map(BodyExt::boxed_unsync),
+        Ok(Err(never)) => match never {},
+        Err(_) => ApiError::RequestTimeout
+            .into_response()
+            .map(BodyExt::boxed_unsync),
+    };
+    // The rest of a request that came too slowly is not waited for.
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        return Ok(closing(response));
+    }
+    Ok(response)
+}
+
+fn status_alone(status: StatusCode) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Empty::new().boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+fn closing<B>(mut response: Response<B>) -> Response<B> {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response<auth_tower::ApiBody> {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|message| (*message).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned());
+    ApiError::from(AuthError::Internal(message.into())).into_response()
+}

@@ -1,0 +1,54 @@
+//! What a client may ask of the server.
+
+use std::time::Duration;
+
+/// The limits of connections and requests; each has a safe default.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How long the headers of a request may take, from the connection or the last answer on
+    /// (10 seconds). It also ends idle connections of HTTP/1.
+    pub header_read: Duration,
+    /// How long the next piece of a body may take (15 seconds).
+    pub body_read: Duration,
+    /// How long a request may take from its headers to the headers of the answer (30 seconds).
+    pub request: Duration,
+    /// How long a connection may be silent (60 seconds).
+    pub idle: Duration,
+    /// How long the TLS handshake may take (10 seconds).
+    pub handshake: Duration,
+    /// How long a stop waits for the requests under way (30 seconds).
+    pub shutdown_grace: Duration,
+    /// How many connections there may be (10,000).
+    pub connections: usize,
+    /// How many of them may come from one address (1,000), unless it is this machine, where a
+    /// proxy speaks for everybody.
+    pub connections_per_address: usize,
+    /// How many bytes the headers of a request may have (16 KiB).
+    pub header_bytes: usize,
+    /// How many headers a request may have (64).
+    pub headers: usize,
+    /// How many bytes the URI may have (4 KiB).
+    pub uri_bytes: usize,
+    /// How many requests may be under way on one connection of HTTP/2 (64).
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_secs(10),
+            body_read: Duration::from_secs(15),
+            request: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+            handshake: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(30),
+            connections: 10_000,
+            connections_per_address: 1_000,
+            header_bytes: 16 * 1024,
+            headers: 64,
+            uri_bytes: 4 * 1024,
+            streams: 64,
+        }
+    }
+}
