@@ -81,8 +81,10 @@ impl World {
     async fn mailed_token(&self) -> String {
         self.worker.deliver_due().await.unwrap();
         let mails = self.mails.take();
-        assert_eq!(mails.len(), 1, "{mails:?}");
-        link_token(&mails[0].text).unwrap().to_owned()
+        let [mail] = mails.as_slice() else {
+            panic!("not one mail: {mails:?}");
+        };
+        link_token(&mail.text).unwrap().to_owned()
     }
 
     async fn register_verified(&self, name: &str) -> UserId {
@@ -314,15 +316,7 @@ async fn s8_1_a_verification_link_works_once(store: Arc<dyn Store>) {
     let world = World::new(store);
     world.register("alice").await.unwrap();
     let token = world.mailed_token().await;
-    let mut tampered = token.clone();
-    tampered.replace_range(
-        10..11,
-        if token.as_bytes()[10] == b'A' {
-            "B"
-        } else {
-            "A"
-        },
-    );
+    let tampered: String = token.chars().rev().collect();
     assert_eq!(
         code(world.engine.verify_email(&tampered).await),
         "link_invalid"

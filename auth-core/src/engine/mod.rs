@@ -75,7 +75,6 @@ struct Inner {
 
 impl Engine {
     /// Begins an engine over a store, with the keys that it cannot do without.
-    #[must_use]
     pub fn builder(
         store: Arc<dyn Store>,
         secret_keys: SecretKeys,

@@ -206,6 +206,10 @@ pub struct JwtKeys {
 impl JwtKeys {
     /// Makes a ring with one secret for HS256, shared by all who verify.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller keeps no copy of the secret"
+    )]
     pub fn hs256(secret: SecretKey) -> Self {
         Self {
             verifying: vec![VerifyingKey::hs256(&secret)],
@@ -217,6 +221,10 @@ impl JwtKeys {
     ///
     /// From then on tokens name their key (`kid`), and a token that names none is refused.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller keeps no copy of the secret"
+    )]
     pub fn with_fallback(mut self, earlier: SecretKey) -> Self {
         self.verifying.push(VerifyingKey::hs256(&earlier));
         self

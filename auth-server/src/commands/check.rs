@@ -13,9 +13,9 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         say(format_args!("{name:<28} {value}"));
     }
     let tried = [
-        report("database", database(config).await),
-        report("keys and settings", engine(config).await),
-        report("mail", mail(config).await),
+        report("database", &database(config).await),
+        report("keys and settings", &engine(config).await),
+        report("mail", &mail(config).await),
     ];
     if tried.contains(&false) {
         return Err(CommandError::CheckFailed);
@@ -23,8 +23,8 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn report(part: &str, outcome: Result<(), CommandError>) -> bool {
-    match &outcome {
+fn report(part: &str, outcome: &Result<(), CommandError>) -> bool {
+    match outcome {
         Ok(()) => say(format_args!("{part:<28} ok")),
         Err(error) => say(format_args!(
             "{part:<28} FAILED: {}",

@@ -138,6 +138,7 @@ fn closing<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tower-http hands it over")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response<auth_tower::ApiBody> {
     let message = panic
         .downcast_ref::<&str>()

@@ -23,13 +23,14 @@ pub struct Received {
 impl Received {
     fn parse(message: &[u8]) -> Self {
         let message = MessageParser::default().parse(message).unwrap();
-        let to = message.to().unwrap().as_list().unwrap();
-        assert_eq!(to.len(), 1);
+        let [to] = message.to().unwrap().as_list().unwrap() else {
+            panic!("not one recipient");
+        };
         let text = message.body_text(0).unwrap();
         let start = text.find("http").unwrap();
         let link = text[start..].split_whitespace().next().unwrap();
         Self {
-            to: to[0].address().unwrap().to_owned(),
+            to: to.address().unwrap().to_owned(),
             token: link_token(&text).unwrap().to_owned(),
             link: link.to_owned(),
         }

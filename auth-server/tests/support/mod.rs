@@ -5,6 +5,7 @@
 
 pub mod gate;
 pub mod mail;
+pub mod raw;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -231,8 +232,8 @@ impl Answer {
     #[track_caller]
     pub fn text(&self, member: &str) -> String {
         let body = self.json();
-        body[member]
-            .as_str()
+        body.get(member)
+            .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("no {member} in {self:?}"))
             .to_owned()
     }

@@ -1,0 +1,111 @@
+//! Nothing secret is written where it does not belong.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use reqwest::Method;
+use serde_json::json;
+use support::mail::from_folder;
+use support::{Embedded, SECRETS, Server};
+
+#[tokio::test]
+async fn s14_2_the_most_talkative_log_holds_no_secret() {
+    let mut variables = SECRETS.to_vec();
+    variables.extend([("AUTH_LOG", "trace"), ("AUTH_REFRESH_ROTATION", "on")]);
+    let Embedded { server, password } = Embedded::start(&variables);
+    let admin = server.log_in("admin", &password).await;
+    let canary = "canary-Pa55phrase-never-logged";
+    let registration =
+        json!({"username": "alice", "password": canary, "email": "alice@example.org"});
+    let bearer = admin.text("access_token");
+    let register = |body| server.request(Method::POST, "/api/register/", Some(&bearer), Some(body));
+    assert_eq!(register(registration).await.status.as_u16(), 201);
+    register(json!({"username": "bob", "password": "short-canary\u{0}", "email": "x"})).await;
+    let mail = from_folder(&server.path("auth-data/outbox"));
+    server
+        .get(&format!("/api/register/verify/?token={}", mail.token))
+        .await;
+    server.verify(&mail.token).await;
+    server
+        .log_in("alice", "wrong-canary-guess")
+        .await
+        .is_error(401, "invalid_credentials");
+    // Users type passwords into the wrong field.
+    server
+        .log_in("misplaced-canary", "x")
+        .await
+        .is_error(401, "invalid_credentials");
+    let alice = server.log_in("alice", canary).await;
+    let refreshed = server.refresh(&alice.text("refresh_token")).await;
+    server.log_out(&refreshed.text("refresh_token")).await;
+    server.refresh("art_forged-canary").await;
+    server
+        .request(
+            Method::GET,
+            "/api/auth/token/?token=canary-in-query",
+            Some("canary.in.bearer"),
+            None,
+        )
+        .await;
+
+    let (status, stdout, log) = server.stop();
+    assert!(status.success());
+    assert!(log.contains("logged out"), "the log is there: {log}");
+    let secrets = [
+        "canary".to_owned(),
+        password,
+        mail.token,
+        bearer,
+        alice.text("access_token"),
+        alice.text("refresh_token"),
+        refreshed.text("refresh_token"),
+        "$argon2id$".to_owned(),
+    ];
+    let keys = SECRETS.map(|(_, secret)| secret.to_owned());
+    for secret in secrets.iter().chain(&keys) {
+        for (place, text) in [("log", &log), ("output", &stdout)] {
+            let line = text.lines().find(|line| line.contains(secret.as_str()));
+            assert!(line.is_none(), "{secret} in the {place}: {line:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn s14_3_one_event_is_one_line_of_json_whatever_the_client_sends() {
+    let server = Server::start(&[("AUTH_LOG", "debug")]);
+    for path in ["/%0A%0D%1B[31m", "/a%E2%80%A8b", "/%E2%80%AEx"] {
+        server.get(path).await.is_error(404, "not_found");
+    }
+    server
+        .log_in("a\r\nb\u{1b}\u{2028}\u{202e}", "x\r\n")
+        .await
+        .is_error(401, "invalid_credentials");
+    let (_, _, log) = server.stop();
+    for line in log.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(event.get("level").is_some(), "{line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn s13_2_s15_3_the_data_folder_is_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = Server::start(&[]);
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let data = server.path("auth-data");
+    assert_eq!(mode(&data), 0o700);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), expected, "{}", path.display());
+        names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    for expected in ["auth.sqlite3", "jwt_secret_key", "outbox", "secret_key"] {
+        assert!(names.iter().any(|name| name == expected), "{names:?}");
+    }
+}
