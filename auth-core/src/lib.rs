@@ -1,4 +1,77 @@
-//! Authentication for Rust applications, independent of storage and transport.
+//! Authentication for Rust applications, independent of storage and transport: a superuser
+//! registers users, who verify their e-mail address, log in, refresh and log out.
+//!
+//! The access tokens are JWTs that any service verifies without asking anybody; the refresh tokens
+//! are opaque, and a logout ends them for good. HTTP is in `auth-tower`, a whole server in
+//! `auth-server`.
+//!
+//! ```
+//! # #[cfg(all(feature = "sqlite", feature = "mail-folder"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! use std::sync::Arc;
+//!
+//! use auth_core::mail::FolderTransport;
+//! use auth_core::store::SqliteStore;
+//! use auth_core::{
+//!     AuthService, Bootstrap, Engine, JwtKeys, Login, Password, Registration, SecretKey, SecretKeys,
+//! };
+//!
+//! let store = SqliteStore::open(folder.join("auth.sqlite3")).await?;
+//! store.migrate().await?;
+//! let engine = Engine::builder(
+//!     Arc::new(store),
+//!     // Read yours from where you keep secrets: new ones log everybody out.
+//!     SecretKeys::new(SecretKey::generate()?),
+//!     JwtKeys::hs256(SecretKey::generate()?),
+//! )
+//! .with_public_url("https://auth.example.org")
+//! .build()?;
+//!
+//! // One worker on each node sends the mails that are owed.
+//! let mails = FolderTransport::new(folder.join("outbox"), "auth@example.org".parse()?)?;
+//! tokio::spawn(engine.mail_worker(Arc::new(mails)).run(std::future::pending()));
+//!
+//! // The operator makes the first superuser, who can register the others.
+//! let password = || Password::new("correct horse battery");
+//! let admin = Registration::new("admin", password(), "admin@example.org");
+//! engine.create_superuser(admin, Bootstrap::FirstSuperuser).await?;
+//!
+//! let tokens = engine.log_in(Login::new("admin", password())).await?;
+//! let caller = engine.access_token_verifier().verify(tokens.access_token.expose())?;
+//! let superuser = engine.require_superuser(&caller).await?;
+//! let alice = Registration::new("alice", password(), "alice@example.org");
+//! engine.register(superuser, alice).await?;
+//! engine.log_out(tokens.refresh_token.expose()).await?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "sqlite", feature = "mail-folder")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Map
+//!
+//! | item | what |
+//! |---|---|
+//! | [`AuthService`] | what a caller can ask for, as an object-safe trait |
+//! | [`Engine`] | implements it over any store; its [builder](EngineBuilder) has every setting |
+//! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
+//! | [`store`] | what a database must do; the stores for PostgreSQL and SQLite |
+//! | [`mail`] | what is written to users, and how it travels |
+//! | [`password`] | what passwords may be, and how they are hashed |
+//! | `testing` | the conformance suite for stores, and a test kit (feature `testing`) |
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `sqlite` | yes | the SQLite store |
+//! | `postgres` | | the PostgreSQL store |
+//! | `mail-folder` | yes | mails as files in a folder |
+//! | `mail-smtp` | | mails over SMTP |
+//! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
 mod clock;
 mod email;
