@@ -15,7 +15,7 @@ use auth_core::testing::{Mailbox, ManualClock, link_token};
 use auth_core::{
     Argon2Params, AuthError, AuthService, Bootstrap, EmailVerification, Engine, EngineBuilder,
     JwtKeys, Login, Password, PasswordHasher, Registration, Role, Rotation, SecretKey, SecretKeys,
-    Superuser, Timestamp, TokenPair, UserId,
+    SettingsError, Superuser, Timestamp, TokenPair, UserId,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -564,6 +564,44 @@ async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_hold
     );
 }
 
+async fn s3_6_nobody_logs_in_with_an_address(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    world.register_verified("alice").await;
+    assert_eq!(
+        code(world.log_in("alice@example.org").await),
+        "invalid_credentials"
+    );
+    // So a name of that shape takes nothing from the address's owner.
+    world.register_verified("alice@example.net").await;
+    assert_eq!(code(world.log_in("alice@example.net").await), "success");
+}
+
+async fn s6_2_access_tokens_live_five_minutes_and_never_more_than_an_hour(store: Arc<dyn Store>) {
+    let world = World::new(Arc::clone(&store));
+    world.register_verified("alice").await;
+    let token = world.log_in("alice").await.unwrap().access_token;
+    let principal = world
+        .engine
+        .access_token_verifier()
+        .verify(token.expose())
+        .unwrap();
+    assert_eq!(
+        principal.expires_at.saturating_since(principal.issued_at),
+        5 * MINUTE
+    );
+    let build = |ttl| {
+        let keys = SecretKeys::new(secret("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0"));
+        let jwt_keys = JwtKeys::hs256(secret("Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg"));
+        Engine::builder(Arc::clone(&store), keys, jwt_keys)
+            .with_access_ttl(ttl)
+            .build()
+    };
+    assert!(build(60 * MINUTE).is_ok());
+    for ttl in [60 * MINUTE + Duration::from_secs(1), Duration::ZERO] {
+        assert!(matches!(build(ttl), Err(SettingsError::AccessTtl)));
+    }
+}
+
 async fn s17_1_of_two_first_superusers_at_once_one_is_created(store: Arc<dyn Store>) {
     let world = World::new(store);
     let create = |name: &'static str, bootstrap| {
@@ -623,6 +661,8 @@ support::on_each_store![
     s7_9_logging_out_ends_one_session_and_no_other,
     s6_8_tokens_of_one_kind_never_pass_as_another,
     s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_holds,
+    s3_6_nobody_logs_in_with_an_address,
+    s6_2_access_tokens_live_five_minutes_and_never_more_than_an_hour,
     s17_1_of_two_first_superusers_at_once_one_is_created,
 ];
 

@@ -102,7 +102,7 @@ async fn resending_the_mail_is_accepted() {
 }
 
 #[tokio::test]
-async fn the_public_keys_may_be_cached() {
+async fn s6_18_with_hs256_there_are_no_public_keys_and_that_may_be_cached() {
     let expected = json(200, &[], r#"{"keys":[]}"#);
     let expected = expected.replace("no-store", "public, max-age=300");
     assert_eq!(

@@ -118,3 +118,39 @@ async fn pause_after(error: &io::Error) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use http::StatusCode;
+    use tokio::sync::oneshot;
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn s12_5_a_panic_answers_500_in_the_error_format_and_the_server_goes_on() {
+        static PANICS: AtomicBool = AtomicBool::new(true);
+        let service = service_fn(|_: Request<RequestBody>| async {
+            assert!(!PANICS.swap(false, Ordering::SeqCst), "a secret reason");
+            Ok(Response::new(auth_tower::ApiBody::default()))
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, service, ServeSettings::default(), async {
+            let _ = stopped.await;
+        }));
+        let panicked = reqwest::get(&url).await.unwrap();
+        assert_eq!(panicked.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(panicked.headers().contains_key("x-request-id"));
+        assert_eq!(
+            panicked.text().await.unwrap(),
+            r#"{"is_error":1,"code":"internal_error","message":"internal error"}"#
+        );
+        assert_eq!(reqwest::get(&url).await.unwrap().status(), StatusCode::OK);
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
+}
