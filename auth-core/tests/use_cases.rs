@@ -71,8 +71,8 @@ impl World {
     }
 
     async fn register(&self, name: &str) -> Result<UserId, AuthError> {
-        let registration =
-            Registration::new(name, Password::new(PASSWORD), format!("{name}@example.org"));
+        let email = format!("{}@example.org", name.replace('@', "-at-"));
+        let registration = Registration::new(name, Password::new(PASSWORD), email);
         let by = Superuser::assume(UserId::generate());
         self.engine.register(by, registration).await
     }
