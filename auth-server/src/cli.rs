@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 /// Settings come from the defaults, a TOML file, the environment and these flags, each before the
 /// next. Secrets come from files or the environment only.
 #[derive(Debug, Parser)]
-#[command(name = "auth-server", version, args_conflicts_with_subcommands = true)]
+#[command(name = "auth-server", version)]
 pub struct Cli {
     /// What to do; `serve` if nothing is said.
     #[command(subcommand)]

@@ -55,8 +55,19 @@ fn s17_3_a_wrong_setting_ends_every_command_with_its_name() {
 #[test]
 fn check_reports_the_settings_without_secrets_and_tries_the_parts() {
     let folder = tempfile::tempdir().unwrap();
+    let (code, report, _) = text(&run(folder.path(), &["check"], &[]));
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing was made"
+    );
     assert!(run(folder.path(), &["migrate"], &[]).status.success());
-    let (code, report, error) = text(&run(folder.path(), &["check"], &SECRETS));
+    let (code, report, error) = text(&run(
+        folder.path(),
+        &["--bind", "127.0.0.1:1", "check"],
+        &SECRETS,
+    ));
     assert_eq!(code, 0, "{report}{error}");
     for part in ["database", "keys and settings", "mail"] {
         assert!(

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 
-use crate::config::Config;
+use crate::config::{Config, Database, MailRoute};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::output::{causes, say};
+use crate::serve::{self, TlsFiles};
 
 /// Tries everything, and only then says whether something failed.
 pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
@@ -35,10 +36,28 @@ fn report(part: &str, outcome: &Result<(), CommandError>) -> bool {
 }
 
 async fn database(config: &Config) -> Result<(), CommandError> {
-    NodeStore::open(config).await?.require_migrated().await
+    if is_untouched(config) {
+        return Ok(());
+    }
+    let store = NodeStore::open(config).await?;
+    if config.is_embedded() {
+        // The next start applies what is missing.
+        store.pending_migrations().await?;
+        return Ok(());
+    }
+    store.require_migrated().await
 }
 
 async fn engine(config: &Config) -> Result<(), CommandError> {
+    if let Some((cert, key)) = &config.tls {
+        serve::check_tls(&TlsFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+        })?;
+    }
+    if is_untouched(config) {
+        return Ok(());
+    }
     let store = NodeStore::open(config).await?;
     let public_url = config
         .public_url
@@ -48,5 +67,13 @@ async fn engine(config: &Config) -> Result<(), CommandError> {
 }
 
 async fn mail(config: &Config) -> Result<(), CommandError> {
+    if matches!(config.mail, MailRoute::Folder(_)) && is_untouched(config) {
+        return Ok(());
+    }
     Ok(node::mail_transport(config)?.check().await?)
+}
+
+/// Whether the first start of the embedded mode is still to come, which makes everything.
+fn is_untouched(config: &Config) -> bool {
+    matches!(&config.database, Database::Sqlite(path) if !path.exists())
 }

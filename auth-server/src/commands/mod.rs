@@ -27,8 +27,12 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
     }
 }
 
-/// The variables that are text; no setting is anything else.
+/// The variables, with a sign in place of what is no text: a setting that has it is refused.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os().map(|(name, value)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    })
 }

@@ -20,6 +20,7 @@ use crate::serve::{self, Limits, ServeSettings, TlsFiles};
 use crate::signals::Signals;
 
 pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
+    tracing::info!(settings = ?config, "starting");
     let store = NodeStore::open(&config).await?;
     prepare(&config, &store, flags).await?;
     let listener = listen(config.bind).await?;

@@ -7,10 +7,24 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Its name in the environment.
     pub(super) variable: &'static str,
+    /// Whether its value must stay with the owner.
+    pub(super) is_secret: bool,
 }
 
 const fn key(name: &'static str, variable: &'static str) -> Key {
-    Key { name, variable }
+    Key {
+        name,
+        variable,
+        is_secret: false,
+    }
+}
+
+const fn secret(name: &'static str, variable: &'static str) -> Key {
+    Key {
+        name,
+        variable,
+        is_secret: true,
+    }
 }
 
 #[rustfmt::skip]
@@ -20,16 +34,16 @@ pub(super) static KEYS: &[Key] = &[
     key("behind_tls_proxy", "AUTH_BEHIND_TLS_PROXY"),
     key("bind", "AUTH_BIND"),
     key("data_dir", "AUTH_DATA_DIR"),
-    key("database_url", "DATABASE_URL"),
+    secret("database_url", "DATABASE_URL"),
     key("endpoints", "AUTH_ENDPOINTS"),
     key("hash_queue", "AUTH_HASH_QUEUE"),
     key("hash_threads", "AUTH_HASH_THREADS"),
     key("jwt_algorithm", "AUTH_JWT_ALGORITHM"),
     key("jwt_keys", "AUTH_JWT_KEYS"),
-    key("jwt_secret_key", "JWT_SECRET_KEY"),
-    key("jwt_secret_key_fallbacks", "JWT_SECRET_KEY_FALLBACKS"),
+    secret("jwt_secret_key", "JWT_SECRET_KEY"),
+    secret("jwt_secret_key_fallbacks", "JWT_SECRET_KEY_FALLBACKS"),
     key("log", "AUTH_LOG"),
-    key("mail", "AUTH_MAIL"),
+    secret("mail", "AUTH_MAIL"),
     key("mail_from", "AUTH_MAIL_FROM"),
     key("max_body", "AUTH_MAX_BODY"),
     key("public_url", "AUTH_PUBLIC_URL"),
@@ -37,8 +51,8 @@ pub(super) static KEYS: &[Key] = &[
     key("refresh_rotation", "AUTH_REFRESH_ROTATION"),
     key("refresh_ttl", "AUTH_REFRESH_TTL"),
     key("require_verified_email", "AUTH_REQUIRE_VERIFIED_EMAIL"),
-    key("secret_key", "SECRET_KEY"),
-    key("secret_key_fallbacks", "SECRET_KEY_FALLBACKS"),
+    secret("secret_key", "SECRET_KEY"),
+    secret("secret_key_fallbacks", "SECRET_KEY_FALLBACKS"),
     key("throttle", "AUTH_THROTTLE"),
     key("tls_cert", "AUTH_TLS_CERT"),
     key("tls_key", "AUTH_TLS_KEY"),
@@ -60,7 +74,9 @@ pub(super) fn of_name(name: &str) -> Option<&'static Key> {
 
 /// Whether a variable looks like one of ours but is none: then it is misspelt.
 pub(super) fn is_misspelt(variable: &str) -> bool {
-    variable.starts_with("AUTH_")
+    ["AUTH_", "SECRET_KEY", "JWT_SECRET"]
+        .iter()
+        .any(|ours| variable.starts_with(ours))
         && of_variable(variable).is_none()
         && !OTHER_VARIABLES.contains(&variable)
 }

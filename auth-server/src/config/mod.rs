@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auth_core::mail::Sender;
-use auth_core::{Argon2Params, EmailVerification, JwtKeys, Rotation, SecretKey, SecretKeys};
+use auth_core::{
+    Argon2Params, EmailVerification, EngineBuilder, JwtKeys, Rotation, SecretKey, SecretKeys,
+};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
@@ -168,6 +170,17 @@ impl Config {
 
     /// Checks what more than one setting decides.
     fn check(&self, sources: &Sources) -> Result<(), ConfigError> {
+        if self.access_ttl < Duration::from_secs(1)
+            || self.access_ttl > EngineBuilder::MAX_ACCESS_TTL
+        {
+            return Err(problem("access_ttl", "must be from 1s to 60m"));
+        }
+        if self.refresh_ttl < self.access_ttl {
+            return Err(problem(
+                "refresh_ttl",
+                "must not be shorter than AUTH_ACCESS_TTL",
+            ));
+        }
         if !self.bind.ip().is_loopback() {
             if self.tls.is_none() && !self.behind_tls_proxy {
                 return Err(problem(

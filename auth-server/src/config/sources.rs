@@ -26,12 +26,14 @@ impl Sources {
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(file) = &flags.config {
-            figment = figment.merge(Toml::string(&read_file(file)?));
-            check_keys(file, &figment)?;
+            figment = figment.merge(read_file(file)?);
         }
         // Not figment's own reader of the environment, to which a secret of digits is a number.
         for (variable, value) in environment {
             if let Some(key) = keys::of_variable(&variable) {
+                if value.contains(char::REPLACEMENT_CHARACTER) {
+                    return Err(problem(key.name, "must be UTF-8"));
+                }
                 figment = figment.merge(Serialized::global(key.name, value));
             } else if keys::is_misspelt(&variable) {
                 let nearest = keys::nearest(&variable, KEYS.iter().map(|key| key.variable));
@@ -114,42 +116,40 @@ pub(super) fn problem(name: &'static str, problem: impl Display) -> ConfigError 
     }
 }
 
-fn read_file(file: &Path) -> Result<Zeroizing<String>, ConfigError> {
+/// Reads the file into figment, if its keys are known and nobody else reads its secrets.
+fn read_file(file: &Path) -> Result<Figment, ConfigError> {
     let failed = |reason: String| ConfigError::File {
         file: file.to_owned(),
         reason,
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    let text = Zeroizing::new(text);
-    let has_secrets = ["secret_key", "database_url", "mail"]
+    let figment = Figment::from(Toml::string(&Zeroizing::new(text)));
+    let table: BTreeMap<String, Value> = figment.extract().map_err(|error| {
+        // Only the kind and the place: the text around it may be a secret.
+        failed(
+            error
+                .kind
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    })?;
+    if let Some(key) = table.keys().find(|key| keys::of_name(key).is_none()) {
+        return Err(ConfigError::UnknownKey {
+            file: file.to_owned(),
+            key: key.clone(),
+            nearest: keys::nearest(key, KEYS.iter().map(|key| key.name)),
+        });
+    }
+    if KEYS
         .iter()
-        .any(|key| text.lines().any(|line| line.trim_start().starts_with(key)));
-    if has_secrets {
+        .any(|key| key.is_secret && table.contains_key(key.name))
+    {
         private::check(file).map_err(failed)?;
     }
-    Ok(text)
-}
-
-fn check_keys(file: &Path, figment: &Figment) -> Result<(), ConfigError> {
-    let table: BTreeMap<String, Value> = figment.extract().map_err(|error| ConfigError::File {
-        file: file.to_owned(),
-        // Only the kind and the place: the text around it may be a secret.
-        reason: error
-            .kind
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-    })?;
-    match table.into_keys().find(|key| keys::of_name(key).is_none()) {
-        Some(key) => Err(ConfigError::UnknownKey {
-            file: file.to_owned(),
-            nearest: keys::nearest(&key, KEYS.iter().map(|key| key.name)),
-            key,
-        }),
-        None => Ok(()),
-    }
+    Ok(figment)
 }
 
 fn as_text(value: &Value) -> Option<String> {

@@ -113,6 +113,10 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("DATABASE_URL", "sqlite://"),
         ("AUTH_ACCESS_TTL", "5"),
         ("AUTH_ACCESS_TTL", "soon"),
+        ("AUTH_ACCESS_TTL", "0"),
+        ("AUTH_ACCESS_TTL", "61m"),
+        ("AUTH_ACCESS_TTL", "5m\u{fffd}"),
+        ("AUTH_REFRESH_TTL", "4m"),
         ("AUTH_REFRESH_TTL", "-1d"),
         ("AUTH_REFRESH_ROTATION", "maybe"),
         ("AUTH_REFRESH_GRACE", "ten"),
@@ -234,15 +238,34 @@ fn s13_2_a_file_with_secrets_is_the_owners_alone() {
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("auth-server.toml");
-    fs::write(&file, format!("secret_key = \"{SECRET}\"\n")).unwrap();
     let flags = Settings {
         config: Some(file.clone()),
         ..Settings::default()
     };
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(load_with(&flags, &[]).unwrap_err().contains("chmod 600"));
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(load_with(&flags, &[]).is_ok());
+    let load = |content: &str, mode: u32| {
+        fs::write(&file, content).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        load_with(&flags, &[])
+    };
+    for key in ["secret_key", "jwt_secret_key", "\"secret_key\""] {
+        let content = format!(
+            "{key} = \"{SECRET}\"
+"
+        );
+        assert!(
+            load(&content, 0o644).unwrap_err().contains("chmod 600"),
+            "{key}"
+        );
+        assert!(load(&content, 0o600).is_ok());
+    }
+    assert!(
+        load(
+            "mail_from = \"a@example.org\"
+",
+            0o644
+        )
+        .is_ok()
+    );
 }
 
 #[test]

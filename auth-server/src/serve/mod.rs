@@ -26,7 +26,7 @@ use slots::Slots;
 
 pub use body::RequestBody;
 pub use limits::Limits;
-pub use tls::{TlsError, TlsFiles};
+pub use tls::{TlsError, TlsFiles, check as check_tls};
 
 /// How to serve.
 #[derive(Debug, Default)]

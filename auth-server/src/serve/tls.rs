@@ -49,6 +49,15 @@ pub enum TlsError {
     Mismatch(#[source] rustls::Error),
 }
 
+/// Tells whether TLS can be served with these files.
+///
+/// # Errors
+///
+/// [`TlsError`] says which file is wrong.
+pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
+    acceptor(files).map(drop)
+}
+
 /// Reads the files, and prepares to accept TLS 1.2 and 1.3.
 pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     private::check(&files.key).map_err(TlsError::KeyReadable)?;
