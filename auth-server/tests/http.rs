@@ -1,7 +1,5 @@
 //! What the listener refuses, and how it stops.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod support;
 
 use std::io::{Read as _, Write as _};

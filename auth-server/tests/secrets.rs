@@ -1,7 +1,5 @@
 //! Nothing secret is written where it does not belong.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod support;
 
 use reqwest::Method;
