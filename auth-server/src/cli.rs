@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// An authentication server: registration, e-mail verification, login, refresh, logout.
 ///
@@ -21,6 +22,22 @@ pub struct Cli {
     /// The settings that every command takes.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+impl Cli {
+    /// Reads the command line; ends the process if it cannot be understood, or asks for help.
+    #[must_use]
+    pub fn read() -> Self {
+        let cli = Self::parse();
+        // clap would let the flags of `serve` stand before any other command.
+        let serves = matches!(cli.command, None | Some(Command::Serve(_)));
+        if cli.serve.migrate && !serves {
+            let mut command = Self::command();
+            let conflict = "--migrate is a flag of `serve` only";
+            command.error(ErrorKind::ArgumentConflict, conflict).exit();
+        }
+        cli
+    }
 }
 
 /// What to do.
@@ -81,4 +98,20 @@ pub struct Settings {
     /// What to log, such as `info` or `auth_core=debug` [env: AUTH_LOG].
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
+}
+
+impl Settings {
+    /// The settings by their names in the file.
+    pub(crate) fn settings(&self) -> [(&'static str, Option<String>); 4] {
+        let data_dir = self.data_dir.as_ref();
+        [
+            ("bind", self.bind.map(|address| address.to_string())),
+            (
+                "data_dir",
+                data_dir.map(|folder| folder.display().to_string()),
+            ),
+            ("public_url", self.public_url.clone()),
+            ("log", self.log.clone()),
+        ]
+    }
 }

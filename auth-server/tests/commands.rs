@@ -35,6 +35,25 @@ fn help_and_version_are_told() {
 }
 
 #[test]
+fn settings_may_stand_before_the_command_or_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.toml"), "max_body = \"2KiB\"\n").unwrap();
+    for arguments in [
+        ["--config", "a.toml", "check"],
+        ["check", "--config", "a.toml"],
+    ] {
+        let (_, report, error) = text(&run(folder.path(), &arguments, &[]));
+        assert!(report.contains("2048 bytes"), "{report}{error}");
+    }
+    let (code, _, error) = text(&run(folder.path(), &["--migrate", "check"], &[]));
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("--migrate is a flag of `serve` only"),
+        "{error}"
+    );
+}
+
+#[test]
 fn s17_3_a_wrong_setting_ends_every_command_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     for command in ["serve", "migrate", "check"] {

@@ -5,7 +5,7 @@ mod create_superuser;
 mod migrate;
 mod serve;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Serve};
 use crate::config::Config;
 use crate::error::CommandError;
 use crate::telemetry;
@@ -20,7 +20,10 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
     telemetry::start(&config.log)?;
     match cli.command {
         None => serve::run(config, cli.serve).await,
-        Some(Command::Serve(flags)) => serve::run(config, flags).await,
+        Some(Command::Serve(flags)) => {
+            let migrate = flags.migrate || cli.serve.migrate;
+            serve::run(config, Serve { migrate }).await
+        }
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
         Some(Command::Check) => check::run(&config).await,

@@ -1,7 +1,7 @@
 //! The settings' names, and where they come from.
 
 /// A setting that can be given.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     /// Its name in the TOML file.
     pub(super) name: &'static str,
@@ -35,6 +35,7 @@ pub(super) static KEYS: &[Key] = &[
     key("bind", "AUTH_BIND"),
     key("data_dir", "AUTH_DATA_DIR"),
     secret("database_url", "DATABASE_URL"),
+    key("database_url_file", "DATABASE_URL_FILE"),
     key("endpoints", "AUTH_ENDPOINTS"),
     key("hash_queue", "AUTH_HASH_QUEUE"),
     key("hash_threads", "AUTH_HASH_THREADS"),
@@ -42,8 +43,11 @@ pub(super) static KEYS: &[Key] = &[
     key("jwt_keys", "AUTH_JWT_KEYS"),
     secret("jwt_secret_key", "JWT_SECRET_KEY"),
     secret("jwt_secret_key_fallbacks", "JWT_SECRET_KEY_FALLBACKS"),
+    key("jwt_secret_key_fallbacks_file", "JWT_SECRET_KEY_FALLBACKS_FILE"),
+    key("jwt_secret_key_file", "JWT_SECRET_KEY_FILE"),
     key("log", "AUTH_LOG"),
     secret("mail", "AUTH_MAIL"),
+    key("mail_file", "AUTH_MAIL_FILE"),
     key("mail_from", "AUTH_MAIL_FROM"),
     key("max_body", "AUTH_MAX_BODY"),
     key("public_url", "AUTH_PUBLIC_URL"),
@@ -53,11 +57,21 @@ pub(super) static KEYS: &[Key] = &[
     key("require_verified_email", "AUTH_REQUIRE_VERIFIED_EMAIL"),
     secret("secret_key", "SECRET_KEY"),
     secret("secret_key_fallbacks", "SECRET_KEY_FALLBACKS"),
+    key("secret_key_fallbacks_file", "SECRET_KEY_FALLBACKS_FILE"),
+    key("secret_key_file", "SECRET_KEY_FILE"),
     key("throttle", "AUTH_THROTTLE"),
     key("tls_cert", "AUTH_TLS_CERT"),
     key("tls_key", "AUTH_TLS_KEY"),
     key("trusted_proxies", "AUTH_TRUSTED_PROXIES"),
 ];
+
+impl Key {
+    /// The setting that names a file with the value of this one, if it is a secret.
+    pub(super) fn in_file(&self) -> Option<&'static Self> {
+        let name_of = |key: &Self| key.name.strip_suffix("_file") == Some(self.name);
+        KEYS.iter().find(|key| self.is_secret && name_of(key))
+    }
+}
 
 /// Variables of the same prefix that are no settings.
 static OTHER_VARIABLES: &[&str] = &["AUTH_SUPERUSER_PASSWORD"];

@@ -14,13 +14,16 @@ use auth_core::mail::Sender;
 use auth_core::{
     Argon2Params, EmailVerification, EngineBuilder, JwtKeys, Rotation, SecretKey, SecretKeys,
 };
+use http::Uri;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
 
 use crate::cli::Settings;
+
+const MAX_REFRESH_TTL: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
 /// The settings of the server.
 #[derive(Clone)]
@@ -101,10 +104,14 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let sources = Sources::read(flags, environment)?;
+        Self::read(&sources).map_err(|error| sources.located(error))
+    }
+
+    fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let data_dir = sources
             .text("data_dir")
             .map_or("./auth-data".into(), PathBuf::from);
-        let database = database(&sources, &data_dir)?;
+        let database = database(sources, &data_dir)?;
         let config = Self {
             bind: sources
                 .parsed("bind", |text| {
@@ -112,8 +119,8 @@ impl Config {
                         .map_err(|_| "must be an address with a port, such as 127.0.0.1:8000")
                 })?
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
-            secret_keys: secret_keys(&sources)?,
-            jwt_keys: jwt_keys(&sources)?,
+            secret_keys: secret_keys(sources)?,
+            jwt_keys: jwt_keys(sources)?,
             public_url: sources.parsed("public_url", public_url)?,
             mail: sources
                 .parsed("mail", mail_route)?
@@ -124,18 +131,18 @@ impl Config {
                     .parse()
                     .map_err(|error| problem("mail_from", error))?,
             },
-            email_verification: match flag(&sources, "require_verified_email")? {
+            email_verification: match flag(sources, "require_verified_email")? {
                 Some(false) => EmailVerification::Optional,
                 Some(true) | None => EmailVerification::Required,
             },
-            access_ttl: duration(&sources, "access_ttl")?.unwrap_or(Duration::from_secs(300)),
-            refresh_ttl: duration(&sources, "refresh_ttl")?
+            access_ttl: duration(sources, "access_ttl")?.unwrap_or(Duration::from_secs(300)),
+            refresh_ttl: duration(sources, "refresh_ttl")?
                 .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
-            rotation: rotation(&sources)?,
+            rotation: rotation(sources)?,
             argon2: sources.value("argon2")?.unwrap_or_default(),
-            hash_threads: count(&sources, "hash_threads")?,
-            hash_queue: count(&sources, "hash_queue")?,
-            throttle: flag(&sources, "throttle")?.unwrap_or(true),
+            hash_threads: count(sources, "hash_threads", 1_024)?,
+            hash_queue: count(sources, "hash_queue", 100_000)?,
+            throttle: flag(sources, "throttle")?.unwrap_or(true),
             trusted_proxies: sources
                 .list("trusted_proxies")
                 .map(|network| {
@@ -150,15 +157,15 @@ impl Config {
                         "must be networks such as 10.0.0.0/8, separated by commas",
                     )
                 })?,
-            tls: tls(&sources)?,
-            behind_tls_proxy: flag(&sources, "behind_tls_proxy")?.unwrap_or(false),
+            tls: tls(sources)?,
+            behind_tls_proxy: flag(sources, "behind_tls_proxy")?.unwrap_or(false),
             max_body: sources.parsed("max_body", bytes)?.unwrap_or(16 * 1024),
             log: sources.text("log").unwrap_or("info").to_owned(),
             database,
             data_dir,
         };
-        endpoints(&sources)?;
-        config.check(&sources)?;
+        endpoints(sources)?;
+        config.check(sources)?;
         Ok(config)
     }
 
@@ -170,32 +177,8 @@ impl Config {
 
     /// Checks what more than one setting decides.
     fn check(&self, sources: &Sources) -> Result<(), ConfigError> {
-        if self.access_ttl < Duration::from_secs(1)
-            || self.access_ttl > EngineBuilder::MAX_ACCESS_TTL
-        {
-            return Err(problem("access_ttl", "must be from 1s to 60m"));
-        }
-        if self.refresh_ttl < self.access_ttl {
-            return Err(problem(
-                "refresh_ttl",
-                "must not be shorter than AUTH_ACCESS_TTL",
-            ));
-        }
-        if !self.bind.ip().is_loopback() {
-            if self.tls.is_none() && !self.behind_tls_proxy {
-                return Err(problem(
-                    "behind_tls_proxy",
-                    "this address is reachable from other machines: set AUTH_TLS_CERT and AUTH_TLS_KEY, \
-                     or say `true` here if a proxy in front of the server does TLS",
-                ));
-            }
-            if self.public_url.is_none() {
-                return Err(problem(
-                    "public_url",
-                    "is needed when the address is not 127.0.0.1",
-                ));
-            }
-        }
+        self.check_lifetimes()?;
+        self.check_reach()?;
         if !self.is_embedded() {
             for name in ["secret_key", "jwt_secret_key"] {
                 if sources.text(name).is_none() {
@@ -212,17 +195,59 @@ impl Config {
                     "is needed with PostgreSQL: smtps://… or folder:PATH",
                 ));
             }
-            if let Some(url) = &self.public_url
-                && !url.starts_with("https://")
-                && !is_local(url)
-            {
+        }
+        Ok(())
+    }
+
+    fn check_lifetimes(&self) -> Result<(), ConfigError> {
+        if !(Duration::from_secs(1)..=EngineBuilder::MAX_ACCESS_TTL).contains(&self.access_ttl) {
+            return Err(problem("access_ttl", "must be from 1s to 60m"));
+        }
+        if !(self.access_ttl..=MAX_REFRESH_TTL).contains(&self.refresh_ttl) {
+            return Err(problem(
+                "refresh_ttl",
+                "must be from AUTH_ACCESS_TTL to 3650d",
+            ));
+        }
+        match self.rotation {
+            Rotation::On { grace } if grace > self.refresh_ttl => Err(problem(
+                "refresh_grace",
+                "must not be longer than AUTH_REFRESH_TTL",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What others can reach needs TLS, and links that say so.
+    fn check_reach(&self) -> Result<(), ConfigError> {
+        if !self.bind.ip().is_loopback() {
+            if self.tls.is_none() && !self.behind_tls_proxy {
+                return Err(problem(
+                    "behind_tls_proxy",
+                    "this address is reachable from other machines: set AUTH_TLS_CERT and AUTH_TLS_KEY, \
+                     or say `true` here if a proxy in front of the server does TLS",
+                ));
+            }
+            if self.public_url.is_none() {
                 return Err(problem(
                     "public_url",
-                    "must begin with https:// in production",
+                    "is needed when the address is not 127.0.0.1",
                 ));
             }
         }
-        Ok(())
+        let in_reach = !self.bind.ip().is_loopback()
+            || self.tls.is_some()
+            || self.behind_tls_proxy
+            || !self.is_embedded();
+        match &self.public_url {
+            Some(url) if in_reach && !url.starts_with("https://") && !is_local(url) => {
+                Err(problem(
+                    "public_url",
+                    "must begin with https:// where others can reach the server",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -292,24 +317,28 @@ fn no_fallbacks_without(
 }
 
 fn public_url(url: &str) -> Result<String, &'static str> {
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', ' ']) => {
-            Ok(url.trim_end_matches('/').to_owned())
-        }
-        _ => Err("must be like https://auth.example.org"),
+    const EXPECTED: &str = "must be like https://auth.example.org";
+    let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let names_a_host = uri
+        .authority()
+        .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    // `Uri` drops a fragment without a word.
+    if ["http", "https"].contains(&scheme)
+        && names_a_host
+        && uri.query().is_none()
+        && !url.contains('#')
+    {
+        return Ok(url.trim_end_matches('/').to_owned());
     }
+    Err(EXPECTED)
 }
 
 /// Whether a URL leads to this machine, as on a developer's.
 fn is_local(url: &str) -> bool {
-    let host = url.trim_start_matches("http://");
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| {
-        host.strip_prefix(local)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-    })
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
 }
 
 fn mail_route(text: &str) -> Result<MailRoute, &'static str> {
@@ -374,9 +403,14 @@ fn duration(sources: &Sources, name: &'static str) -> Result<Option<Duration>, C
     })
 }
 
-fn count(sources: &Sources, name: &'static str) -> Result<Option<NonZeroUsize>, ConfigError> {
-    sources.parsed(name, |text| {
-        text.parse().map_err(|_| "must be a whole number from 1 on")
+fn count(
+    sources: &Sources,
+    name: &'static str,
+    most: usize,
+) -> Result<Option<NonZeroUsize>, ConfigError> {
+    sources.parsed(name, |text| match text.parse::<NonZeroUsize>() {
+        Ok(count) if count.get() <= most => Ok(count),
+        _ => Err(format!("must be a whole number from 1 to {most}")),
     })
 }
 

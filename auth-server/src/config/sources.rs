@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use figment::Figment;
@@ -11,13 +11,18 @@ use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::Value;
 use zeroize::Zeroizing;
 
-use super::error::ConfigError;
-use super::keys::{self, KEYS};
+use super::error::{ConfigError, Origin};
+use super::keys::{self, KEYS, Key};
 use crate::cli::Settings;
 use crate::private;
 
 /// The settings as they were written, later sources over earlier ones.
-pub(super) struct Sources(BTreeMap<&'static str, Zeroizing<String>>);
+pub(super) struct Sources(BTreeMap<&'static str, Setting>);
+
+struct Setting {
+    text: Zeroizing<String>,
+    origin: Origin,
+}
 
 impl Sources {
     pub(super) fn read(
@@ -25,12 +30,20 @@ impl Sources {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
+        let mut origins = BTreeMap::new();
         if let Some(file) = &flags.config {
-            figment = figment.merge(read_file(file)?);
+            let table = read_file(file)?;
+            for key in table.keys() {
+                origins.insert(key.name, Origin::File(file.clone()));
+            }
+            figment = table.into_iter().fold(figment, |figment, (key, value)| {
+                figment.merge(Serialized::global(key.name, value))
+            });
         }
         // Not figment's own reader of the environment, to which a secret of digits is a number.
         for (variable, value) in environment {
             if let Some(key) = keys::of_variable(&variable) {
+                origins.insert(key.name, Origin::Environment);
                 if value.contains(char::REPLACEMENT_CHARACTER) {
                     return Err(problem(key.name, "must be UTF-8"));
                 }
@@ -40,40 +53,76 @@ impl Sources {
                 return Err(ConfigError::UnknownVariable { variable, nearest });
             }
         }
-        for (name, flag) in [
-            ("bind", flags.bind.map(|address| address.to_string())),
-            (
-                "data_dir",
-                flags
-                    .data_dir
-                    .as_ref()
-                    .map(|folder| folder.display().to_string()),
-            ),
-            ("public_url", flags.public_url.clone()),
-            ("log", flags.log.clone()),
-        ] {
+        for (name, flag) in flags.settings() {
             if let Some(flag) = flag {
+                origins.insert(name, Origin::Flags);
                 figment = figment.merge(Serialized::global(name, flag));
             }
         }
         let mut settings = BTreeMap::new();
-        for key in KEYS {
-            if let Ok(value) = figment.find_value(key.name) {
-                let text = as_text(&value).ok_or_else(|| {
+        for (name, origin) in origins {
+            if let Ok(value) = figment.find_value(name) {
+                let text = Zeroizing::new(as_text(&value).ok_or_else(|| {
                     problem(
-                        key.name,
+                        name,
                         "must be text, a number, true or false, or a list of these",
                     )
-                })?;
-                settings.insert(key.name, Zeroizing::new(text));
+                })?);
+                settings.insert(name, Setting { text, origin });
             }
         }
-        Ok(Self(settings))
+        let mut sources = Self(settings);
+        sources.read_secret_files()?;
+        Ok(sources)
+    }
+
+    /// Takes the secrets that stand in files of their own.
+    fn read_secret_files(&mut self) -> Result<(), ConfigError> {
+        for key in KEYS {
+            let Some(file) = key.in_file() else { continue };
+            let Some(path) = self.text(file.name).map(PathBuf::from) else {
+                continue;
+            };
+            let (name, file_name) = (key.name, file.name);
+            if self.text(name).is_some() {
+                let both = format_args!("stands beside `{name}`: give one of the two");
+                return Err(self.located(problem(file_name, both)));
+            }
+            let read = private::check(&path).and_then(|()| {
+                fs::read_to_string(&path)
+                    .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+            });
+            let text = read.map_err(|reason| self.located(problem(file_name, reason)))?;
+            let setting = Setting {
+                text: Zeroizing::new(text),
+                origin: Origin::File(path),
+            };
+            self.0.insert(name, setting);
+        }
+        Ok(())
+    }
+
+    /// Adds to an error where its setting was given.
+    pub(super) fn located(&self, error: ConfigError) -> ConfigError {
+        match error {
+            ConfigError::Value {
+                variable,
+                name,
+                problem,
+                ..
+            } => ConfigError::Value {
+                variable,
+                name,
+                origin: self.0.get(name).map(|setting| setting.origin.clone()),
+                problem,
+            },
+            other => other,
+        }
     }
 
     /// The setting as it was written, unless it is empty.
     pub(super) fn text(&self, name: &'static str) -> Option<&str> {
-        let text = self.0.get(name)?.trim();
+        let text = self.0.get(name)?.text.trim();
         (!text.is_empty()).then_some(text)
     }
 
@@ -112,44 +161,42 @@ pub(super) fn problem(name: &'static str, problem: impl Display) -> ConfigError 
     ConfigError::Value {
         variable: keys::of_name(name).map_or(name, |key| key.variable),
         name,
+        origin: None,
         problem: problem.to_string(),
     }
 }
 
-/// Reads the file into figment, if its keys are known and nobody else reads its secrets.
-fn read_file(file: &Path) -> Result<Figment, ConfigError> {
+/// Reads the file, if its keys are known and nobody else reads its secrets.
+fn read_file(file: &Path) -> Result<BTreeMap<&'static Key, Value>, ConfigError> {
     let failed = |reason: String| ConfigError::File {
         file: file.to_owned(),
         reason,
     };
     let text = fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    let figment = Figment::from(Toml::string(&Zeroizing::new(text)));
-    let table: BTreeMap<String, Value> = figment.extract().map_err(|error| {
+    let text = Zeroizing::new(text);
+    let table: BTreeMap<String, Value> = Figment::from(Toml::string(&text))
+        .extract()
         // Only the kind and the place: the text around it may be a secret.
-        failed(
-            error
-                .kind
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        )
-    })?;
-    if let Some(key) = table.keys().find(|key| keys::of_name(key).is_none()) {
-        return Err(ConfigError::UnknownKey {
-            file: file.to_owned(),
-            key: key.clone(),
-            nearest: keys::nearest(key, KEYS.iter().map(|key| key.name)),
-        });
+        .map_err(|error| failed(first_line(&error.kind.to_string())))?;
+    let mut known = BTreeMap::new();
+    for (name, value) in table {
+        let Some(key) = keys::of_name(&name) else {
+            return Err(ConfigError::UnknownKey {
+                file: file.to_owned(),
+                nearest: keys::nearest(&name, KEYS.iter().map(|key| key.name)),
+                key: name,
+            });
+        };
+        known.insert(key, value);
     }
-    if KEYS
-        .iter()
-        .any(|key| key.is_secret && table.contains_key(key.name))
-    {
+    if known.keys().any(|key| key.is_secret) {
         private::check(file).map_err(failed)?;
     }
-    Ok(figment)
+    Ok(known)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn as_text(value: &Value) -> Option<String> {

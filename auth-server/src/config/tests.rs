@@ -113,10 +113,6 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("DATABASE_URL", "sqlite://"),
         ("AUTH_ACCESS_TTL", "5"),
         ("AUTH_ACCESS_TTL", "soon"),
-        ("AUTH_ACCESS_TTL", "0"),
-        ("AUTH_ACCESS_TTL", "61m"),
-        ("AUTH_ACCESS_TTL", "5m\u{fffd}"),
-        ("AUTH_REFRESH_TTL", "4m"),
         ("AUTH_REFRESH_TTL", "-1d"),
         ("AUTH_REFRESH_ROTATION", "maybe"),
         ("AUTH_REFRESH_GRACE", "ten"),
@@ -131,8 +127,19 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_JWT_KEYS", "keys"),
         ("AUTH_ARGON2", "m=1024,t=1,p=1"),
         ("AUTH_ARGON2", "much"),
+        ("AUTH_ACCESS_TTL", "0"),
+        ("AUTH_ACCESS_TTL", "5m\u{fffd}"),
+        ("AUTH_ACCESS_TTL", "61m"),
+        ("AUTH_REFRESH_TTL", "1m"),
+        ("AUTH_REFRESH_TTL", "11y"),
+        ("AUTH_PUBLIC_URL", "https://user@auth.example.org"),
+        ("AUTH_PUBLIC_URL", "https://auth.example.org/#f"),
+        ("AUTH_PUBLIC_URL", "https://auth\nexample.org"),
+        ("AUTH_PUBLIC_URL", "ftp://auth.example.org"),
         ("AUTH_HASH_THREADS", "0"),
+        ("AUTH_HASH_THREADS", "1025"),
         ("AUTH_HASH_QUEUE", "-1"),
+        ("AUTH_HASH_QUEUE", "99999999999999"),
         ("AUTH_THROTTLE", "sometimes"),
         ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
         ("AUTH_TLS_CERT", "cert.pem"),
@@ -151,6 +158,53 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
             message.contains(&variable.replace("TLS_CERT", "TLS_")),
             "{variable}: {message}"
         );
+    }
+}
+
+#[test]
+fn s17_3_a_grace_longer_than_the_session_is_refused() {
+    let rotation = ("AUTH_REFRESH_ROTATION", "on");
+    refuses(
+        &[rotation, ("AUTH_REFRESH_GRACE", "15d")],
+        "AUTH_REFRESH_GRACE",
+    );
+    assert!(load(&[rotation, ("AUTH_REFRESH_GRACE", "0")]).is_ok());
+}
+
+#[test]
+fn s17_3_a_refusal_tells_where_the_value_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth-server.toml");
+    fs::write(&file, "max_body = \"1TiB\"\n").unwrap();
+    let flags = Settings {
+        config: Some(file.clone()),
+        ..Settings::default()
+    };
+    assert_eq!(
+        load_with(&flags, &[]).unwrap_err(),
+        format!(
+            "AUTH_MAX_BODY (`max_body`, from {}): must be a size from 1KiB to 1MiB, such as 16KiB",
+            file.display()
+        )
+    );
+    let message = load_with(&flags, &[("AUTH_MAX_BODY", "2TiB")]).unwrap_err();
+    assert!(message.contains("from the environment"), "{message}");
+    let flags = Settings {
+        public_url: Some("nowhere".to_owned()),
+        ..Settings::default()
+    };
+    let message = load_with(&flags, &[]).unwrap_err();
+    assert!(message.contains("from the flags"), "{message}");
+}
+
+#[test]
+fn s17_3_a_misspelt_secret_is_not_passed_over() {
+    for (variable, nearest) in [
+        ("SECRET_KEY_FALLBACK", "SECRET_KEY_FALLBACKS"),
+        ("SECRET_KEY_FILES", "SECRET_KEY_FILE"),
+        ("JWT_SECRET_KEYS", "JWT_SECRET_KEY"),
+    ] {
+        refuses(&[(variable, SECRET)], &format!("did you mean {nearest}?"));
     }
 }
 
@@ -201,6 +255,25 @@ fn s8_3_production_links_are_https() {
         &production(&[("AUTH_PUBLIC_URL", "http://127.0.0.1.example.org")]),
         "AUTH_PUBLIC_URL",
     );
+    for masked in [
+        "http://localhost:8000@example.org",
+        "http://localhost.example.org",
+    ] {
+        refuses(
+            &production(&[("AUTH_PUBLIC_URL", masked)]),
+            "AUTH_PUBLIC_URL",
+        );
+    }
+    for reach in [
+        ("AUTH_BIND", "0.0.0.0:8000"),
+        ("AUTH_BIND", "127.0.0.1:8000"),
+    ] {
+        let proxy = ("AUTH_BEHIND_TLS_PROXY", "true");
+        refuses(
+            &[reach, proxy, ("AUTH_PUBLIC_URL", "http://auth.example.org")],
+            "AUTH_PUBLIC_URL",
+        );
+    }
     for url in [
         "https://auth.example.org",
         "http://127.0.0.1:8000",
@@ -242,29 +315,62 @@ fn s13_2_a_file_with_secrets_is_the_owners_alone() {
         config: Some(file.clone()),
         ..Settings::default()
     };
-    let load = |content: &str, mode: u32| {
+    let load_mode = |content: &str, mode| {
         fs::write(&file, content).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        load_with(&flags, &[])
-    };
-    for key in ["secret_key", "jwt_secret_key", "\"secret_key\""] {
-        let content = format!(
-            "{key} = \"{SECRET}\"
-"
-        );
-        assert!(
-            load(&content, 0o644).unwrap_err().contains("chmod 600"),
-            "{key}"
-        );
-        assert!(load(&content, 0o600).is_ok());
-    }
-    assert!(
-        load(
-            "mail_from = \"a@example.org\"
-",
-            0o644
+        load_with(
+            &flags,
+            &[("SECRET_KEY", SECRET), ("JWT_SECRET_KEY", SECRET)],
         )
-        .is_ok()
+    };
+    for secret in [
+        format!("secret_key = \"{SECRET}\"\n"),
+        format!("\"secret_key\" = \"{SECRET}\"\n"),
+        format!("jwt_secret_key = \"{SECRET}\"\n"),
+        format!("secret_key_fallbacks = [\"{SECRET}\"]\n"),
+        format!("jwt_secret_key_fallbacks = [\"{SECRET}\"]\n"),
+        "database_url = \"postgres://u:hunter2@127.0.0.1/x\"\nmail = \"folder:out\"\n".to_owned(),
+        "mail = \"smtps://u:hunter2@127.0.0.1\"\n".to_owned(),
+    ] {
+        let message = load_mode(&secret, 0o644).expect_err(&secret);
+        assert!(message.contains("chmod 600"), "{message}");
+        assert!(load_mode(&secret, 0o640).is_err(), "{secret}");
+        assert!(load_mode(&secret, 0o600).is_ok(), "{secret}");
+    }
+    let no_secret = "mail_from = \"a@example.org\"\n";
+    assert!(load_mode(no_secret, 0o644).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn s13_2_a_secret_may_stand_in_a_file_of_its_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let path = file.to_str().unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    for variable in ["SECRET_KEY_FILE", "JWT_SECRET_KEY_FILE"] {
+        let message = load(&[(variable, path)]).unwrap_err();
+        assert!(
+            message.contains(variable) && message.contains("chmod 600"),
+            "{message}"
+        );
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let config = load(&[("SECRET_KEY_FILE", path), ("JWT_SECRET_KEY_FILE", path)]).unwrap();
+    assert!(config.secret_keys.is_some() && config.jwt_keys.is_some());
+    refuses(
+        &[("SECRET_KEY", SECRET), ("SECRET_KEY_FILE", path)],
+        "SECRET_KEY_FILE",
+    );
+    refuses(&[("SECRET_KEY_FILE", "nowhere/at/all")], "SECRET_KEY_FILE");
+    fs::write(&file, "changeme").unwrap();
+    let message = load(&[("SECRET_KEY_FILE", path)]).unwrap_err();
+    assert!(
+        message.contains("SECRET_KEY") && message.contains(path),
+        "{message}"
     );
 }
 
