@@ -4,6 +4,7 @@ mod error;
 mod keys;
 mod report;
 mod sources;
+mod values;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -14,12 +15,12 @@ use auth_core::mail::Sender;
 use auth_core::{
     Argon2Params, EmailVerification, EngineBuilder, JwtKeys, Rotation, SecretKey, SecretKeys,
 };
-use http::Uri;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
+use values::{bytes, count, duration, flag, is_local, mail_route, public_url};
 
 use crate::cli::Settings;
 
@@ -316,41 +317,6 @@ fn no_fallbacks_without(
     Ok(())
 }
 
-fn public_url(url: &str) -> Result<String, &'static str> {
-    const EXPECTED: &str = "must be like https://auth.example.org";
-    let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
-    let scheme = uri.scheme_str().unwrap_or_default();
-    let names_a_host = uri
-        .authority()
-        .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
-    // `Uri` drops a fragment without a word.
-    if ["http", "https"].contains(&scheme)
-        && names_a_host
-        && uri.query().is_none()
-        && !url.contains('#')
-    {
-        return Ok(url.trim_end_matches('/').to_owned());
-    }
-    Err(EXPECTED)
-}
-
-/// Whether a URL leads to this machine, as on a developer's.
-fn is_local(url: &str) -> bool {
-    let uri: Option<Uri> = url.parse().ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
-}
-
-fn mail_route(text: &str) -> Result<MailRoute, &'static str> {
-    match text.strip_prefix("folder:") {
-        Some(path) if !path.is_empty() => Ok(MailRoute::Folder(path.into())),
-        None if text.starts_with("smtp://") || text.starts_with("smtps://") => {
-            Ok(MailRoute::Smtp(Zeroizing::new(text.to_owned())))
-        }
-        _ => Err("must be smtps://user:password@host, smtp://user:password@host or folder:PATH"),
-    }
-}
-
 fn rotation(sources: &Sources) -> Result<Rotation, ConfigError> {
     let grace = duration(sources, "refresh_grace")?;
     match flag(sources, "refresh_rotation")? {
@@ -381,53 +347,6 @@ fn endpoints(sources: &Sources) -> Result<(), ConfigError> {
             "endpoints",
             format_args!("there is no group `{group}`"),
         )),
-    }
-}
-
-fn flag(sources: &Sources, name: &'static str) -> Result<Option<bool>, ConfigError> {
-    sources.parsed(name, |text| match text {
-        "true" | "on" | "yes" | "1" => Ok(true),
-        "false" | "off" | "no" | "0" => Ok(false),
-        _ => Err("must be `true` or `false` (`on` or `off`)"),
-    })
-}
-
-fn duration(sources: &Sources, name: &'static str) -> Result<Option<Duration>, ConfigError> {
-    sources.parsed(name, |text| {
-        let duration = if text == "0" {
-            Ok(Duration::ZERO)
-        } else {
-            humantime::parse_duration(text)
-        };
-        duration.map_err(|_| "must be a time with a unit, such as 5m, 12h or 14d")
-    })
-}
-
-fn count(
-    sources: &Sources,
-    name: &'static str,
-    most: usize,
-) -> Result<Option<NonZeroUsize>, ConfigError> {
-    sources.parsed(name, |text| match text.parse::<NonZeroUsize>() {
-        Ok(count) if count.get() <= most => Ok(count),
-        _ => Err(format!("must be a whole number from 1 to {most}")),
-    })
-}
-
-/// Reads `16KiB`, `1MiB` or a number of bytes.
-fn bytes(text: &str) -> Result<usize, &'static str> {
-    const EXPECTED: &str = "must be a size from 1KiB to 1MiB, such as 16KiB";
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..).unwrap_or_default() {
-        "" | "B" => 1,
-        "KiB" => 1024,
-        "MiB" => 1024 * 1024,
-        _ => return Err(EXPECTED),
-    };
-    let number: usize = digits.trim().parse().map_err(|_| EXPECTED)?;
-    match number.checked_mul(unit) {
-        Some(size) if (1024..=1024 * 1024).contains(&size) => Ok(size),
-        _ => Err(EXPECTED),
     }
 }
 

@@ -1,0 +1,96 @@
+//! Reading the values that are more than a name.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use http::Uri;
+use zeroize::Zeroizing;
+
+use super::MailRoute;
+use super::error::ConfigError;
+use super::sources::Sources;
+
+pub(super) fn public_url(url: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "must be like https://auth.example.org";
+    let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let names_a_host = uri
+        .authority()
+        .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    // `Uri` drops a fragment without a word.
+    if ["http", "https"].contains(&scheme)
+        && names_a_host
+        && uri.query().is_none()
+        && !url.contains('#')
+    {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    Err(EXPECTED)
+}
+
+/// Whether a URL leads to this machine, as on a developer's.
+pub(super) fn is_local(url: &str) -> bool {
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
+}
+
+pub(super) fn mail_route(text: &str) -> Result<MailRoute, &'static str> {
+    match text.strip_prefix("folder:") {
+        Some(path) if !path.is_empty() => Ok(MailRoute::Folder(path.into())),
+        None if text.starts_with("smtp://") || text.starts_with("smtps://") => {
+            Ok(MailRoute::Smtp(Zeroizing::new(text.to_owned())))
+        }
+        _ => Err("must be smtps://user:password@host, smtp://user:password@host or folder:PATH"),
+    }
+}
+
+pub(super) fn flag(sources: &Sources, name: &'static str) -> Result<Option<bool>, ConfigError> {
+    sources.parsed(name, |text| match text {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => Err("must be `true` or `false` (`on` or `off`)"),
+    })
+}
+
+pub(super) fn duration(
+    sources: &Sources,
+    name: &'static str,
+) -> Result<Option<Duration>, ConfigError> {
+    sources.parsed(name, |text| {
+        let duration = if text == "0" {
+            Ok(Duration::ZERO)
+        } else {
+            humantime::parse_duration(text)
+        };
+        duration.map_err(|_| "must be a time with a unit, such as 5m, 12h or 14d")
+    })
+}
+
+pub(super) fn count(
+    sources: &Sources,
+    name: &'static str,
+    most: usize,
+) -> Result<Option<NonZeroUsize>, ConfigError> {
+    sources.parsed(name, |text| match text.parse::<NonZeroUsize>() {
+        Ok(count) if count.get() <= most => Ok(count),
+        _ => Err(format!("must be a whole number from 1 to {most}")),
+    })
+}
+
+/// Reads `16KiB`, `1MiB` or a number of bytes.
+pub(super) fn bytes(text: &str) -> Result<usize, &'static str> {
+    const EXPECTED: &str = "must be a size from 1KiB to 1MiB, such as 16KiB";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "B" => 1,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        _ => return Err(EXPECTED),
+    };
+    let number: usize = digits.trim().parse().map_err(|_| EXPECTED)?;
+    match number.checked_mul(unit) {
+        Some(size) if (1024..=1024 * 1024).contains(&size) => Ok(size),
+        _ => Err(EXPECTED),
+    }
+}
