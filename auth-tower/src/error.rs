@@ -49,6 +49,15 @@ pub enum ApiError {
     /// The body did not arrive in time.
     #[error("the request did not arrive in time")]
     RequestTimeout,
+    /// Two readers of the request could read it differently (RFC 9112), so nobody should.
+    #[error("the request is malformed")]
+    MalformedRequest,
+    /// The URI is longer than the limit.
+    #[error("the URI is too long")]
+    UriTooLong,
+    /// A panic was caught, which the process's panic hook has logged.
+    #[error("a panic was caught")]
+    Panicked,
     /// Nothing is served at this path.
     #[error("there is nothing at this path")]
     NotFound,
@@ -74,7 +83,9 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::AuthenticationRequired => StatusCode::UNAUTHORIZED,
-            Self::MalformedJson => StatusCode::BAD_REQUEST,
+            Self::MalformedJson | Self::MalformedRequest => StatusCode::BAD_REQUEST,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -109,6 +120,9 @@ impl ApiError {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PayloadTooLarge => "payload_too_large",
             Self::RequestTimeout => "request_timeout",
+            Self::MalformedRequest => "malformed_request",
+            Self::UriTooLong => "uri_too_long",
+            Self::Panicked => "internal_error",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Bearer(_) | Self::Auth(_) if self.is_internal() => "internal_error",
@@ -190,7 +204,7 @@ impl ApiError {
 
     /// Writes the cause of a failure of ours to the log.
     pub(crate) fn log(&self) {
-        if self.status().is_server_error() {
+        if self.status().is_server_error() && !matches!(self, Self::Panicked) {
             let error: &(dyn std::error::Error + 'static) = self;
             tracing::error!(code = self.code(), error, "a request failed");
         }

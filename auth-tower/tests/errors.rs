@@ -29,6 +29,19 @@ async fn s14_1_the_errors_of_http_itself_are_json() {
             "the body is not a valid JSON object",
         ),
         (
+            ApiError::MalformedRequest,
+            400,
+            "malformed_request",
+            "the request is malformed",
+        ),
+        (
+            ApiError::UriTooLong,
+            414,
+            "uri_too_long",
+            "the URI is too long",
+        ),
+        (ApiError::Panicked, 500, "internal_error", "internal error"),
+        (
             ApiError::NotFound,
             404,
             "not_found",
