@@ -10,6 +10,7 @@ use auth_core::{Engine, JwtKeys, PasswordHasher, SecretKeys};
 use crate::bootstrap;
 use crate::config::{Config, Database, MailRoute};
 use crate::error::CommandError;
+use crate::serve::{Tls, TlsFiles};
 
 /// The database of a node.
 #[derive(Clone, Debug)]
@@ -128,4 +129,10 @@ pub(crate) fn mail_transport(config: &Config) -> Result<Arc<dyn MailTransport>, 
         }
         MailRoute::Smtp(url) => Ok(Arc::new(SmtpTransport::from_url(url, sender)?)),
     }
+}
+
+/// Reads the certificate and the key, if TLS is to be served.
+pub(crate) fn tls(config: &Config) -> Result<Option<Tls>, CommandError> {
+    let files = config.tls.clone().map(|(cert, key)| TlsFiles { cert, key });
+    Ok(files.as_ref().map(Tls::load).transpose()?)
 }

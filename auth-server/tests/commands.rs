@@ -194,3 +194,31 @@ async fn a_production_node_wants_its_tables() {
     let (_, again, _) = text(&run(folder.path(), &["migrate"], &variables));
     assert!(again.contains("nothing to do"), "{again}");
 }
+
+#[tokio::test]
+async fn s17_1_starts_at_once_make_one_superuser_and_one_set_of_keys() {
+    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let starts: Vec<_> = (0..4)
+        .map(|_| {
+            let folder = std::sync::Arc::clone(&folder);
+            std::thread::spawn(move || Server::start_in(folder, &[]))
+        })
+        .collect();
+    let mut servers: Vec<_> = starts
+        .into_iter()
+        .map(|start| start.join().unwrap())
+        .collect();
+    let last = servers.pop().unwrap();
+    let mut said: Vec<_> = servers.into_iter().map(|server| server.stop().1).collect();
+    let again = Server::start_in(folder, &[]);
+    said.push(last.stop().1);
+    let passwords: Vec<_> = said
+        .iter()
+        .filter_map(|said| said.lines().next())
+        .filter_map(|line| line.strip_prefix("superuser: admin password: "))
+        .collect();
+    let [password] = passwords.as_slice() else {
+        panic!("not one password: {said:?}")
+    };
+    assert_eq!(again.log_in("admin", password).await.status.as_u16(), 200);
+}

@@ -34,6 +34,15 @@ fn s10_6_requests_with_doubtful_ends_are_refused_and_end_the_connection() {
         "Content-Length: \r\n\r\n{}",
         "Content-Length: 5, 6\r\n\r\n{}",
         "Content-Length: 99999999999999999999\r\n\r\n{}",
+        "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2;a\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n",
         "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
         "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
@@ -91,6 +100,31 @@ fn s10_6_a_request_names_one_host() {
 }
 
 #[test]
+fn s10_1_a_refusal_of_the_listener_looks_like_any_other() {
+    let server = Server::start(&[]);
+    let uri = format!("/{}", "a".repeat(4 * 1024));
+    for (request, code) in [
+        ("GET /livez HTTP/1.1\r\n\r\n", "malformed_request"),
+        (
+            &format!("GET {uri} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            "uri_too_long",
+        ),
+    ] {
+        let received = exchange(server.socket_address(), request.as_bytes());
+        for part in [
+            "x-content-type-options: nosniff\r\n",
+            "cache-control: no-store\r\n",
+            "content-type: application/json\r\n",
+            "connection: close\r\n",
+            "x-request-id: ",
+            &format!("\"code\":\"{code}\""),
+        ] {
+            assert!(received.contains(part), "{part} in {received}");
+        }
+    }
+}
+
+#[test]
 fn s10_7_headers_and_the_uri_are_limited() {
     let server = Server::start(&[]);
     let many = "X-A: b\r\n".repeat(65);
@@ -111,6 +145,32 @@ fn s10_7_headers_and_the_uri_are_limited() {
         &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"),
         &["414"],
     );
+    let host = "a".repeat(4 * 1024);
+    refuses(
+        &server,
+        &format!("GET http://{host}/livez HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+        &["414"],
+    );
+}
+
+#[tokio::test]
+async fn s10_7_http_2_has_the_same_limits() {
+    let server = Server::start(&[]);
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let long = format!("/livez?{}", "q".repeat(4 * 1024));
+    let refused = client.get(server.url(&long)).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 414);
+    let large = client
+        .get(server.url("/livez"))
+        .header("x-large", "b".repeat(17 * 1024))
+        .send()
+        .await;
+    assert!(large.is_err() || large.unwrap().status().as_u16() == 431);
+    let fine = client.get(server.url("/livez")).send().await.unwrap();
+    assert_eq!(fine.status().as_u16(), 200);
 }
 
 #[test]
@@ -213,6 +273,30 @@ async fn http_2_is_spoken_to_who_begins_with_it() {
     let answer = client.get(server.url("/livez")).send().await.unwrap();
     assert_eq!(answer.version(), reqwest::Version::HTTP_2);
     assert_eq!(answer.status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn s12_3_a_client_that_goes_away_leaves_its_place_in_the_queue() {
+    let Embedded { server, password } =
+        Embedded::start(&[("AUTH_HASH_THREADS", "1"), ("AUTH_HASH_QUEUE", "1")]);
+    let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
+    let request = format!(
+        "POST /api/auth/token/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..50 {
+        let mut stream = connect(server.socket_address());
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    // The one hash that may have begun ends by itself; a place that leaked would never be free.
+    loop {
+        let login = server.log_in("admin", &password).await;
+        if login.status.as_u16() == 200 {
+            break;
+        }
+        login.is_error(503, "overloaded");
+    }
 }
 
 #[tokio::test]

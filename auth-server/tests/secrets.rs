@@ -5,6 +5,7 @@ mod support;
 use reqwest::Method;
 use serde_json::json;
 use support::mail::from_folder;
+use support::raw::{exchange, status};
 use support::{Embedded, SECRETS, Server};
 
 #[tokio::test]
@@ -75,6 +76,10 @@ async fn s14_3_one_event_is_one_line_of_json_whatever_the_client_sends() {
     for path in ["/%0A%0D%1B[31m", "/a%E2%80%A8b", "/%E2%80%AEx"] {
         server.get(path).await.is_error(404, "not_found");
     }
+    // Bytes that are no ASCII may stand in a path as they are.
+    let raw = "GET /\u{202e}\u{2028}\u{9b}31m HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = exchange(server.socket_address(), raw.as_bytes());
+    assert_eq!(status(&answer), "404");
     server
         .log_in("a\r\nb\u{1b}\u{2028}\u{202e}", "x\r\n")
         .await
@@ -83,6 +88,7 @@ async fn s14_3_one_event_is_one_line_of_json_whatever_the_client_sends() {
     for line in log.lines() {
         let event: serde_json::Value = serde_json::from_str(line).expect(line);
         assert!(event.get("level").is_some(), "{line}");
+        assert!(line.chars().all(|c| (' '..='~').contains(&c)), "{line:?}");
     }
 }
 

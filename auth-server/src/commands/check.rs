@@ -6,7 +6,6 @@ use crate::config::{Config, Database, MailRoute};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::output::{causes, say};
-use crate::serve::{self, TlsFiles};
 
 /// Tries everything, and only then says whether something failed.
 pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
@@ -49,12 +48,7 @@ async fn database(config: &Config) -> Result<(), CommandError> {
 }
 
 async fn engine(config: &Config) -> Result<(), CommandError> {
-    if let Some((cert, key)) = &config.tls {
-        serve::check_tls(&TlsFiles {
-            cert: cert.clone(),
-            key: key.clone(),
-        })?;
-    }
+    node::tls(config)?;
     if is_untouched(config) {
         return Ok(());
     }

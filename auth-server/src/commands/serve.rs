@@ -16,11 +16,12 @@ use crate::config::{Config, Database};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::output::say;
-use crate::serve::{self, Limits, ServeSettings, TlsFiles};
+use crate::serve::{self, Limits, ServeSettings};
 use crate::signals::Signals;
 
 pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
-    tracing::info!(settings = ?config, "starting");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), settings = ?config, "starting");
+    let tls = node::tls(&config)?;
     let store = NodeStore::open(&config).await?;
     prepare(&config, &store, flags).await?;
     let listener = listen(config.bind).await?;
@@ -28,11 +29,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
         address: config.bind,
         source,
     })?;
-    let scheme = if config.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{address}");
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
     let engine = node::engine(&config, &store, NodeKeys::load(&config)?, &public_url)?;
@@ -52,18 +49,17 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     });
     announce(&address);
     let settings = ServeSettings {
-        hsts: config.tls.is_some() || config.behind_tls_proxy,
-        tls: config.tls.map(|(cert, key)| TlsFiles { cert, key }),
+        hsts: tls.is_some() || config.behind_tls_proxy,
+        tls,
         limits: Limits::default(),
+        proxies: config.trusted_proxies,
     };
-    let served = serve::serve(listener, api, settings, until(stopped)).await;
-    if served.is_ok() {
-        // The mail in hand is finished, so that it is crossed off and not sent again.
-        let _ = worker.await;
-    }
+    serve::serve(listener, api, settings, until(stopped)).await;
+    // The mail in hand is finished, so that it is crossed off and not sent again.
+    let _ = worker.await;
     signals.abort();
     tracing::info!("stopped");
-    Ok(served?)
+    Ok(())
 }
 
 /// Sees to the tables, unless the database is away: then the server waits for it.
@@ -128,7 +124,8 @@ fn warn_of_what_is_missing(config: &Config) {
     }
     if !config.trusted_proxies.is_empty() {
         tracing::warn!(
-            "this version does not read forwarded headers yet: AUTH_TRUSTED_PROXIES has no effect"
+            "this version does not read forwarded headers yet: AUTH_TRUSTED_PROXIES only lifts the \
+             limit of connections from one address"
         );
     }
 }

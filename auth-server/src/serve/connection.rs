@@ -7,16 +7,16 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
+use super::activity::Activity;
 use super::limits::Limits;
 
 /// Serves connections, all with one service.
@@ -52,9 +52,7 @@ where
             .max_concurrent_streams(limits.streams)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(20)
-            .max_local_error_reset_streams(100)
-            .keep_alive_interval(limits.idle / 2)
-            .keep_alive_timeout(limits.idle / 2);
+            .max_local_error_reset_streams(100);
         Self {
             service,
             tls,
@@ -73,11 +71,6 @@ where
         let this = self.clone();
         async move {
             let _ = stream.set_nodelay(true);
-            // Also where hyper sets no limit: before it knows which version of HTTP is spoken.
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_read_timeout(Some(this.limits.idle));
-            stream.set_write_timeout(Some(this.limits.idle));
-            let stream = Box::pin(stream);
             match this.tls.clone() {
                 None => this.talk(stream, peer, watcher).await,
                 Some(tls) => {
@@ -97,10 +90,30 @@ where
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = TowerToHyperService::new(self.service.clone());
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
-            tracing::debug!(%peer, %error, "a connection broke off");
+        let activity = Activity::default();
+        let requests = activity.clone();
+        let service = service_fn(move |request| {
+            let under_way = requests.begin();
+            let answer = self.service.clone().oneshot(request);
+            async move {
+                let answer = answer.await;
+                drop(under_way);
+                answer
+            }
+        });
+        let connection = self
+            .builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        tokio::select! {
+            served = watcher.watch(connection) => {
+                if let Err(error) = served {
+                    tracing::debug!(%peer, %error, "a connection broke off");
+                }
+            }
+            () = activity.end(self.limits.idle) => {
+                tracing::debug!(%peer, "an idle connection was closed");
+            }
         }
     }
 }

@@ -4,14 +4,13 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
 
-use auth_core::AuthError;
 use auth_tower::ApiError;
 use bytes::Bytes;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -107,8 +106,8 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    if let Some(status) = framing::refusal(&request, limits.uri_bytes) {
-        return Ok(closing(status_alone(status)));
+    if let Some(refusal) = framing::refusal(&request, limits.uri_bytes) {
+        return Ok(closing(refusal.into_response().map(BodyExt::boxed_unsync)));
     }
     let request = request.map(|body| RequestBody::new(body, limits.body_read));
     let response = match tokio::time::timeout(limits.request, service.oneshot(request)).await {
@@ -125,12 +124,6 @@ where
     Ok(response)
 }
 
-fn status_alone(status: StatusCode) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
-    let mut response = Response::new(Empty::new().boxed_unsync());
-    *response.status_mut() = status;
-    response
-}
-
 fn closing<B>(mut response: Response<B>) -> Response<B> {
     response
         .headers_mut()
@@ -139,11 +132,6 @@ fn closing<B>(mut response: Response<B>) -> Response<B> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "tower-http hands it over")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response<auth_tower::ApiBody> {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|message| (*message).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned());
-    ApiError::from(AuthError::Internal(message.into())).into_response()
+fn panicked(_: Box<dyn Any + Send>) -> Response<auth_tower::ApiBody> {
+    ApiError::Panicked.into_response()
 }

@@ -13,7 +13,7 @@ pub struct Limits {
     pub body_read: Duration,
     /// How long a request may take from its headers to the headers of the answer (30 seconds).
     pub request: Duration,
-    /// How long a connection may be silent (60 seconds).
+    /// How long a connection may be without a request under way (60 seconds), whatever it sends.
     pub idle: Duration,
     /// How long the TLS handshake may take (10 seconds).
     pub handshake: Duration,
@@ -21,8 +21,8 @@ pub struct Limits {
     pub shutdown_grace: Duration,
     /// How many connections there may be (10,000).
     pub connections: usize,
-    /// How many of them may come from one address (1,000), unless it is this machine, where a
-    /// proxy speaks for everybody.
+    /// How many of them may come from one address, in IPv6 from one /64 (1,000), unless it is this
+    /// machine or a trusted proxy, which speak for everybody.
     pub connections_per_address: usize,
     /// How many bytes the headers of a request may have (16 KiB).
     pub header_bytes: usize,

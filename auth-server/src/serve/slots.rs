@@ -1,53 +1,72 @@
 //! How many connections there are, and from where.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use ipnet::IpNet;
+
+use super::limits::Limits;
 
 /// Counts connections, in all and by address.
 #[derive(Debug)]
 pub(super) struct Slots {
     most: usize,
     most_per_address: usize,
+    proxies: Vec<IpNet>,
     taken: Mutex<Taken>,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_client: HashMap<IpAddr, usize>,
 }
 
 /// A counted connection; dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
-    address: IpAddr,
+    client: IpAddr,
 }
 
 impl Slots {
-    pub(super) fn new(most: usize, most_per_address: usize) -> Self {
+    pub(super) fn new(limits: &Limits, proxies: Vec<IpNet>) -> Self {
         Self {
-            most,
-            most_per_address,
+            most: limits.connections,
+            most_per_address: limits.connections_per_address,
+            proxies,
             taken: Mutex::default(),
         }
     }
 
     /// Takes a slot for a connection from the address, if there is one.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+        let address = address.to_canonical();
+        // A proxy speaks for everybody.
+        let limited =
+            !address.is_loopback() && !self.proxies.iter().any(|it| it.contains(&address));
+        let client = client(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_there = taken.by_address.get(&address).copied().unwrap_or(0);
-        let too_many = !address.is_loopback() && from_there >= self.most_per_address;
-        if taken.all >= self.most || too_many {
+        let from_there = taken.by_client.get(&client).copied().unwrap_or(0);
+        if taken.all >= self.most || (limited && from_there >= self.most_per_address) {
             return None;
         }
         taken.all += 1;
-        taken.by_address.insert(address, from_there + 1);
+        taken.by_client.insert(client, from_there + 1);
         Some(Slot {
             slots: Arc::clone(self),
-            address,
+            client,
         })
+    }
+}
+
+/// Who holds one address of IPv6 holds the 2^64 beside it.
+fn client(address: IpAddr) -> IpAddr {
+    const NETWORK: u128 = !(u64::MAX as u128);
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
     }
 }
 
@@ -59,10 +78,10 @@ impl Drop for Slot {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
-        if let Some(from_there) = taken.by_address.get_mut(&self.address) {
+        if let Some(from_there) = taken.by_client.get_mut(&self.client) {
             *from_there -= 1;
             if *from_there == 0 {
-                taken.by_address.remove(&self.address);
+                taken.by_client.remove(&self.client);
             }
         }
     }
@@ -76,9 +95,39 @@ mod tests {
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
+    fn slots(most: usize, most_per_address: usize, proxies: &[&str]) -> Arc<Slots> {
+        let limits = Limits {
+            connections: most,
+            connections_per_address: most_per_address,
+            ..Limits::default()
+        };
+        let proxies = proxies.iter().map(|network| network.parse().unwrap());
+        Arc::new(Slots::new(&limits, proxies.collect()))
+    }
+
+    #[test]
+    fn s12_2_neighbours_in_ipv6_are_one_client() {
+        let slots = slots(9, 1, &[]);
+        let take = |address: &str| slots.take(address.parse().unwrap());
+        let first = take("2001:db8::1");
+        assert!(first.is_some() && take("2001:db8::2").is_none());
+        assert!(take("2001:db8:0:1::1").is_some());
+        let mapped = take("::ffff:192.0.2.1");
+        assert!(mapped.is_some() && slots.take(ONE).is_none());
+    }
+
+    #[test]
+    fn s12_2_a_trusted_proxy_has_no_limit_of_its_own() {
+        let slots = slots(3, 1, &["192.0.2.1/32"]);
+        let taken: Vec<_> = (0..2).map(|_| slots.take(ONE)).collect();
+        assert!(taken.iter().all(Option::is_some));
+        let other = slots.take(OTHER);
+        assert!(other.is_some() && slots.take(OTHER).is_none());
+    }
+
     #[test]
     fn s12_2_connections_are_limited_in_all_and_by_address() {
-        let slots = Arc::new(Slots::new(3, 2));
+        let slots = slots(3, 2, &[]);
         let first = slots.take(ONE);
         let second = slots.take(ONE);
         assert!(first.is_some() && second.is_some());
@@ -92,10 +141,10 @@ mod tests {
 
     #[test]
     fn s12_2_a_proxy_on_this_machine_has_no_limit_of_its_own() {
-        let slots = Arc::new(Slots::new(3, 1));
+        let slots = slots(3, 1, &[]);
         let taken: Vec<_> = (0..3).map(|_| slots.take(HERE)).collect();
         assert!(taken.iter().all(Option::is_some));
         drop(taken);
-        assert!(slots.taken.lock().unwrap().by_address.is_empty());
+        assert!(slots.taken.lock().unwrap().by_client.is_empty());
     }
 }

@@ -49,17 +49,32 @@ pub enum TlsError {
     Mismatch(#[source] rustls::Error),
 }
 
-/// Tells whether TLS can be served with these files.
-///
-/// # Errors
-///
-/// [`TlsError`] says which file is wrong.
-pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
-    acceptor(files).map(drop)
+/// TLS 1.2 and 1.3, ready to be served.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
 }
 
-/// Reads the files, and prepares to accept TLS 1.2 and 1.3.
-pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+impl Tls {
+    /// Reads the certificate and its key.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] says which file is wrong.
+    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        acceptor(files).map(Self)
+    }
+
+    pub(super) fn acceptor(self) -> TlsAcceptor {
+        self.0
+    }
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     private::check(&files.key).map_err(TlsError::KeyReadable)?;
     let certificate = |source| TlsError::Certificate {
         path: files.cert.clone(),
