@@ -5,11 +5,15 @@
 mod support;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
 
-use reqwest::{Certificate, Client, ClientBuilder, Version};
-use support::raw::{exchange, status};
-use support::{Server, run};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use support::{Server, raw, run};
 
 struct Files {
     folder: tempfile::TempDir,
@@ -49,29 +53,68 @@ impl Files {
         ])
     }
 
-    fn client(&self) -> ClientBuilder {
-        let trusted = Certificate::from_pem(self.certificate.as_bytes()).unwrap();
-        Client::builder().tls_certs_only([trusted])
+    /// Connects, and offers one version of HTTP, which the server must take.
+    fn connect(&self, server: &Server, version: &[u8]) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![version.to_vec()];
+        let name = "localhost".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = raw::connect(server.socket_address());
+        client.complete_io(&mut stream).unwrap();
+        assert_eq!(client.alpn_protocol(), Some(version));
+        StreamOwned::new(client, stream)
     }
 }
 
-#[tokio::test]
-async fn s10_1_tls_is_served_with_both_versions_of_http_and_told_to_browsers() {
+#[test]
+fn s10_1_over_tls_browsers_are_told_to_stay_with_it() {
     let files = files();
     let server = files.start();
-    let port = server.url("").rsplit_once(':').unwrap().1.to_owned();
-    let url = format!("https://localhost:{port}/livez");
-    for (client, version) in [
-        (files.client(), Version::HTTP_2),
-        (files.client().http1_only(), Version::HTTP_11),
-    ] {
-        let answer = client.build().unwrap().get(&url).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
-        assert!(answer.headers().contains_key("strict-transport-security"));
-    }
-    let plain = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
-    let received = exchange(&format!("127.0.0.1:{port}"), plain.as_bytes());
-    assert_eq!(status(&received), "none", "{received}");
+    assert!(server.url("").starts_with("https://127.0.0.1:"));
+    let mut stream = files.connect(&server, b"http/1.1");
+    let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).unwrap();
+    assert_eq!(raw::status(&received), "200");
+    assert!(
+        received.contains("strict-transport-security: max-age="),
+        "{received}"
+    );
+}
+
+#[test]
+fn http_2_is_spoken_over_tls() {
+    let files = files();
+    let server = files.start();
+    let mut stream = files.connect(&server, b"h2");
+    // The client's settings, empty; the server begins with its own.
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    let mut frame = [0; 9];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[3], 4, "{frame:?}");
+}
+
+#[test]
+fn http_in_the_clear_gets_no_answer_where_tls_is_served() {
+    let server = files().start();
+    let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stream = raw::connect(server.socket_address());
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received);
+    assert!(!received.starts_with(b"HTTP/"), "{received:?}");
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl Server {
     }
 
     pub fn socket_address(&self) -> &str {
-        self.address.strip_prefix("http://").unwrap()
+        self.address.split_once("://").unwrap().1
     }
 
     pub fn process_id(&self) -> u32 {
