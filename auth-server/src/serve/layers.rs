@@ -131,7 +131,6 @@ fn closing<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "tower-http hands it over")]
 fn panicked(_: Box<dyn Any + Send>) -> Response<auth_tower::ApiBody> {
     ApiError::Panicked.into_response()
 }
