@@ -47,8 +47,15 @@ async fn s14_2_the_most_talkative_log_holds_no_secret() {
             None,
         )
         .await;
+    let http_2 = reqwest::Client::builder().http2_prior_knowledge().build();
+    let login = json!({"username": "alice", "password": canary, "canary-member": 1});
+    let request = http_2.unwrap().post(server.url("/api/auth/token/?canary"));
+    let request = request.bearer_auth("canary.in.http2").json(&login);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
 
-    let (status, stdout, log) = server.stop();
+    // Beside the runtime, where the client of HTTP/2 takes leave.
+    let stopped = tokio::task::spawn_blocking(|| server.stop());
+    let (status, stdout, log) = stopped.await.unwrap();
     assert!(status.success());
     assert!(log.contains("logged out"), "the log is there: {log}");
     let secrets = [
