@@ -77,6 +77,25 @@ async fn s14_2_the_most_talkative_log_holds_no_secret() {
     }
 }
 
+#[test]
+fn s17_3_the_effective_settings_are_logged_without_secrets() {
+    let mut variables = SECRETS.to_vec();
+    variables.extend([
+        ("AUTH_ACCESS_TTL", "7m"),
+        ("AUTH_MAIL", "smtps://mailer:hunter2@127.0.0.1:1"),
+    ]);
+    let (_, _, log) = Server::start(&variables).stop();
+    let settings = log.lines().find(|line| line.contains("\"settings\""));
+    let settings = settings.expect("the settings are logged");
+    for shown in ["AUTH_ACCESS_TTL", "7m", "smtps://127.0.0.1:1"] {
+        assert!(settings.contains(shown), "{shown} in {settings}");
+    }
+    for (_, secret) in SECRETS {
+        assert!(!log.contains(secret));
+    }
+    assert!(!log.contains("hunter2") && !log.contains("mailer"), "{log}");
+}
+
 #[tokio::test]
 async fn s14_3_one_event_is_one_line_of_json_whatever_the_client_sends() {
     let server = Server::start(&[("AUTH_LOG", "debug")]);
