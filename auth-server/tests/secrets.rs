@@ -47,8 +47,15 @@ async fn s14_2_the_most_talkative_log_holds_no_secret() {
             None,
         )
         .await;
+    let http_2 = reqwest::Client::builder().http2_prior_knowledge().build();
+    let login = json!({"username": "alice", "password": canary, "canary-member": 1});
+    let request = http_2.unwrap().post(server.url("/api/auth/token/?canary"));
+    let request = request.bearer_auth("canary.in.http2").json(&login);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
 
-    let (status, stdout, log) = server.stop();
+    // Beside the runtime, where the client of HTTP/2 takes leave.
+    let stopped = tokio::task::spawn_blocking(|| server.stop());
+    let (status, stdout, log) = stopped.await.unwrap();
     assert!(status.success());
     assert!(log.contains("logged out"), "the log is there: {log}");
     let secrets = [
@@ -68,6 +75,25 @@ async fn s14_2_the_most_talkative_log_holds_no_secret() {
             assert!(line.is_none(), "{secret} in the {place}: {line:?}");
         }
     }
+}
+
+#[test]
+fn s17_3_the_effective_settings_are_logged_without_secrets() {
+    let mut variables = SECRETS.to_vec();
+    variables.extend([
+        ("AUTH_ACCESS_TTL", "7m"),
+        ("AUTH_MAIL", "smtps://mailer:hunter2@127.0.0.1:1"),
+    ]);
+    let (_, _, log) = Server::start(&variables).stop();
+    let settings = log.lines().find(|line| line.contains("\"settings\""));
+    let settings = settings.expect("the settings are logged");
+    for shown in ["AUTH_ACCESS_TTL", "7m", "smtps://127.0.0.1:1"] {
+        assert!(settings.contains(shown), "{shown} in {settings}");
+    }
+    for (_, secret) in SECRETS {
+        assert!(!log.contains(secret));
+    }
+    assert!(!log.contains("hunter2") && !log.contains("mailer"), "{log}");
 }
 
 #[tokio::test]
