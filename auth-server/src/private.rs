@@ -41,7 +41,8 @@ pub(crate) fn check(file: &Path) -> Result<(), String> {
     {
         use std::os::unix::fs::PermissionsExt as _;
 
-        let metadata = fs::metadata(file).map_err(|error| error.to_string())?;
+        let metadata = fs::metadata(file)
+            .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
         if metadata.permissions().mode() & 0o077 != 0 {
             return Err(format!(
                 "{} holds secrets but others can read it: run `chmod 600` on it",

@@ -365,7 +365,10 @@ fn s13_2_a_secret_may_stand_in_a_file_of_its_own() {
         &[("SECRET_KEY", SECRET), ("SECRET_KEY_FILE", path)],
         "SECRET_KEY_FILE",
     );
-    refuses(&[("SECRET_KEY_FILE", "nowhere/at/all")], "SECRET_KEY_FILE");
+    refuses(
+        &[("SECRET_KEY_FILE", "nowhere/at/all")],
+        "nowhere/at/all cannot be read",
+    );
     fs::write(&file, "changeme").unwrap();
     let message = load(&[("SECRET_KEY_FILE", path)]).unwrap_err();
     assert!(
