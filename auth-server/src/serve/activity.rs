@@ -37,7 +37,8 @@ impl Activity {
             tokio::time::sleep(limit / 2).await;
             let begun = self.0.begun.load(Ordering::Relaxed);
             let idle = self.0.under_way.load(Ordering::Relaxed) == 0;
-            if idle && begun_when_idle == Some(begun) {
+            // No request has begun since, so none is under way either.
+            if begun_when_idle == Some(begun) {
                 return;
             }
             begun_when_idle = idle.then_some(begun);
