@@ -70,6 +70,11 @@ impl FromStr for EmailAddress {
             .map_err(|_| EmailError::Syntax)?;
         let domain =
             idna::domain_to_ascii_strict(parsed.domain()).map_err(|_| EmailError::Syntax)?;
+        // No top-level domain is a number: this is an address of IPv4, whatever its spelling.
+        let last = domain.rsplit('.').next().unwrap_or_default();
+        if last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(EmailError::Syntax);
+        }
         let key = format!("{}@{domain}", parsed.local_part().to_lowercase());
         if key.len() > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
@@ -155,6 +160,7 @@ mod tests {
             "a b@example.org",
             "a@exa mple.org",
             "a@[127.0.0.1]",
+            "a@127.0.0.1",
             "a(comment)@example.org",
             "<a@example.org>",
             "A <a@example.org>",

@@ -564,6 +564,19 @@ async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_hold
     );
 }
 
+async fn s2_4_a_password_is_measured_alike_at_registration_and_login(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    // 1,203 bytes as typed, 803 as hashed.
+    let typed = format!("{}kv7", "e\u{301}".repeat(400));
+    let alice = Registration::new("alice", Password::new(typed.as_str()), "alice@example.org");
+    let by = Superuser::assume(UserId::generate());
+    world.engine.register(by, alice).await.unwrap();
+    assert_eq!(
+        code(world.log_in_with("alice", &typed).await),
+        "email_not_verified"
+    );
+}
+
 async fn s3_6_nobody_logs_in_with_an_address(store: Arc<dyn Store>) {
     let world = World::new(store);
     world.register_verified("alice").await;
@@ -661,6 +674,7 @@ support::on_each_store![
     s7_9_logging_out_ends_one_session_and_no_other,
     s6_8_tokens_of_one_kind_never_pass_as_another,
     s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_holds,
+    s2_4_a_password_is_measured_alike_at_registration_and_login,
     s3_6_nobody_logs_in_with_an_address,
     s6_2_access_tokens_live_five_minutes_and_never_more_than_an_hour,
     s17_1_of_two_first_superusers_at_once_one_is_created,

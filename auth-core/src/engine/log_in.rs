@@ -8,7 +8,7 @@ use crate::{AuthError, Login, Password, PasswordHash, SessionOwner, TokenPair, U
 impl Inner {
     /// Every refusal costs one hash, or comes before any user is looked up.
     pub(super) async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError> {
-        if login.password.expose().len() > Password::MAX_BYTES {
+        if login.password.is_too_long() {
             return Err(AuthError::InvalidCredentials);
         }
         // The hash that was checked can be replaced before the session begins: by the same

@@ -40,6 +40,11 @@ secret_string! {
 impl Password {
     /// The most bytes of UTF-8 that a password may have in its NFC form.
     pub const MAX_BYTES: usize = 1024;
+
+    /// Whether no user can have this password, by the measure that the policy and the hasher use.
+    pub(crate) fn is_too_long(&self) -> bool {
+        normal::normalise(self).is_none()
+    }
 }
 
 /// A stored password hash: a PHC string, or the string of a system whose users were imported.
