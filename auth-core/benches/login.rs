@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use auth_core::store::SqliteStore;
 use auth_core::{
-    AuthService, Bootstrap, Engine, JwtKeys, Login, Password, Registration, SecretKey, SecretKeys,
+    AuthService, Bootstrap, Engine, JwtKeys, Login, Password, Registration, RequestContext,
+    SecretKey, SecretKeys,
 };
 
 const TRIES: usize = 200;
@@ -38,7 +39,10 @@ async fn engine() -> Engine {
 async fn refused(engine: &Engine, username: &str) -> Duration {
     let started = Instant::now();
     let refusal = engine
-        .log_in(Login::new(username, Password::new("wrong password")))
+        .log_in(
+            Login::new(username, Password::new("wrong password")),
+            &RequestContext::default(),
+        )
         .await;
     assert_eq!(refusal.unwrap_err().code(), "invalid_credentials");
     started.elapsed()

@@ -16,7 +16,8 @@
 //! use auth_core::mail::FolderTransport;
 //! use auth_core::store::SqliteStore;
 //! use auth_core::{
-//!     AuthService, Bootstrap, Engine, JwtKeys, Login, Password, Registration, SecretKey, SecretKeys,
+//!     AuthService, Bootstrap, Engine, JwtKeys, Login, Password, Registration, RequestContext,
+//!     SecretKey, SecretKeys,
 //! };
 //!
 //! let store = SqliteStore::open(folder.join("auth.sqlite3")).await?;
@@ -39,12 +40,14 @@
 //! let admin = Registration::new("admin", password(), "admin@example.org");
 //! engine.create_superuser(admin, Bootstrap::FirstSuperuser).await?;
 //!
-//! let tokens = engine.log_in(Login::new("admin", password())).await?;
+//! // Who asks, and from where: `auth-tower` fills it in for requests over HTTP.
+//! let context = RequestContext::default();
+//! let tokens = engine.log_in(Login::new("admin", password()), &context).await?;
 //! let caller = engine.access_token_verifier().verify(tokens.access_token.expose())?;
-//! let superuser = engine.require_superuser(&caller).await?;
+//! let superuser = engine.require_superuser(&caller, &context).await?;
 //! let alice = Registration::new("alice", password(), "alice@example.org");
-//! engine.register(superuser, alice).await?;
-//! engine.log_out(tokens.refresh_token.expose()).await?;
+//! engine.register(superuser, alice, &context).await?;
+//! engine.log_out(tokens.refresh_token.expose(), &context).await?;
 //! # Ok(())
 //! # }
 //! # #[cfg(not(all(feature = "sqlite", feature = "mail-folder")))]
@@ -74,6 +77,7 @@
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
 mod clock;
+mod context;
 mod email;
 mod engine;
 mod error;
@@ -91,6 +95,7 @@ mod user;
 mod username;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};
 pub use engine::{Bootstrap, EmailVerification, Engine, EngineBuilder, Rotation, SettingsError};
 pub use error::{AuthError, FieldErrors};

@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{AccessToken, AuthError, Password, Principal, RefreshToken, Superuser, UserId};
+use crate::{
+    AccessToken, AuthError, Password, Principal, RefreshToken, RequestContext, Superuser, UserId,
+};
 
 /// The documented use cases: register, verify the e-mail address, log in, refresh, log out.
 ///
@@ -22,7 +24,11 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::TokenRevoked`] if the session has ended or the user is not active;
     /// - [`AuthError::PermissionDenied`] if the user is not a superuser;
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn require_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError>;
+    async fn require_superuser(
+        &self,
+        caller: &Principal,
+        context: &RequestContext,
+    ) -> Result<Superuser, AuthError>;
 
     /// Registers a user, who gets a verification mail.
     ///
@@ -32,7 +38,12 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`];
     /// - [`AuthError::Overloaded`] if too many passwords wait to be hashed;
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn register(&self, by: Superuser, user: Registration) -> Result<UserId, AuthError>;
+    async fn register(
+        &self,
+        by: Superuser,
+        user: Registration,
+        context: &RequestContext,
+    ) -> Result<UserId, AuthError>;
 
     /// Marks the e-mail address as verified with the token of a verification link.
     ///
@@ -40,7 +51,7 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     ///
     /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn verify_email(&self, token: &str) -> Result<(), AuthError>;
+    async fn verify_email(&self, token: &str, context: &RequestContext) -> Result<(), AuthError>;
 
     /// Sends another verification mail, if an unverified user has the address.
     ///
@@ -50,7 +61,11 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     ///
     /// - [`AuthError::Validation`] if this is no e-mail address;
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn resend_verification(&self, email: &str) -> Result<(), AuthError>;
+    async fn resend_verification(
+        &self,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
 
     /// Begins a session.
     ///
@@ -61,7 +76,7 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::EmailNotVerified`], only after the right password;
     /// - [`AuthError::Overloaded`] if too many passwords wait to be hashed;
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError>;
+    async fn log_in(&self, login: Login, context: &RequestContext) -> Result<TokenPair, AuthError>;
 
     /// Issues another access token, and with rotation on the next refresh token.
     ///
@@ -72,7 +87,11 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::TokenRevoked`] if the session was ended, or ends now because the token had
     ///   been replaced long ago;
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn refresh(&self, refresh_token: &str) -> Result<Refreshed, AuthError>;
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        context: &RequestContext,
+    ) -> Result<Refreshed, AuthError>;
 
     /// Ends the session of a refresh token; ending it again changes nothing and succeeds.
     ///
@@ -80,7 +99,8 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     ///
     /// - [`AuthError::TokenInvalid`] if we never issued this token;
     /// - [`AuthError::Storage`] if the store cannot answer.
-    async fn log_out(&self, refresh_token: &str) -> Result<(), AuthError>;
+    async fn log_out(&self, refresh_token: &str, context: &RequestContext)
+    -> Result<(), AuthError>;
 
     /// Tells whether the service can do its work.
     ///

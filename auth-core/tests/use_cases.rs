@@ -14,8 +14,8 @@ use auth_core::store::{PostgresStore, Store};
 use auth_core::testing::{Mailbox, ManualClock, link_token};
 use auth_core::{
     Argon2Params, AuthError, AuthService, Bootstrap, EmailVerification, Engine, EngineBuilder,
-    JwtKeys, Login, Password, PasswordHasher, Registration, Role, Rotation, SecretKey, SecretKeys,
-    SettingsError, Superuser, Timestamp, TokenPair, UserId,
+    JwtKeys, Login, Password, PasswordHasher, Registration, RequestContext, Role, Rotation,
+    SecretKey, SecretKeys, SettingsError, Superuser, Timestamp, TokenPair, UserId,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -74,7 +74,9 @@ impl World {
         let email = format!("{}@example.org", name.replace('@', "-at-"));
         let registration = Registration::new(name, Password::new(PASSWORD), email);
         let by = Superuser::assume(UserId::generate());
-        self.engine.register(by, registration).await
+        self.engine
+            .register(by, registration, &RequestContext::default())
+            .await
     }
 
     /// Delivers what is owed, and gives the token of the only mail's link.
@@ -90,7 +92,10 @@ impl World {
     async fn register_verified(&self, name: &str) -> UserId {
         let id = self.register(name).await.unwrap();
         let token = self.mailed_token().await;
-        self.engine.verify_email(&token).await.unwrap();
+        self.engine
+            .verify_email(&token, &RequestContext::default())
+            .await
+            .unwrap();
         id
     }
 
@@ -100,14 +105,17 @@ impl World {
 
     async fn log_in_with(&self, name: &str, password: &str) -> Result<TokenPair, AuthError> {
         self.engine
-            .log_in(Login::new(name, Password::new(password)))
+            .log_in(
+                Login::new(name, Password::new(password)),
+                &RequestContext::default(),
+            )
             .await
     }
 
     async fn refresh(&self, token: &str) -> Result<Option<String>, &'static str> {
         let refreshed = self
             .engine
-            .refresh(token)
+            .refresh(token, &RequestContext::default())
             .await
             .map_err(|error| error.code())?;
         Ok(refreshed
@@ -142,12 +150,24 @@ async fn a_user_is_registered_verified_logs_in_refreshes_and_logs_out(store: Arc
         .verify(admin.access_token.expose())
         .unwrap();
     assert!(principal.has_role(Role::SUPERUSER));
-    let superuser = world.engine.require_superuser(&principal).await.unwrap();
+    let superuser = world
+        .engine
+        .require_superuser(&principal, &RequestContext::default())
+        .await
+        .unwrap();
 
     let alice = Registration::new("Alice", Password::new(PASSWORD), "Alice@example.org");
-    let id = world.engine.register(superuser, alice).await.unwrap();
+    let id = world
+        .engine
+        .register(superuser, alice, &RequestContext::default())
+        .await
+        .unwrap();
     let token = world.mailed_token().await;
-    world.engine.verify_email(&token).await.unwrap();
+    world
+        .engine
+        .verify_email(&token, &RequestContext::default())
+        .await
+        .unwrap();
 
     let tokens = world.log_in("ALICE").await.unwrap();
     let principal = world
@@ -158,12 +178,21 @@ async fn a_user_is_registered_verified_logs_in_refreshes_and_logs_out(store: Arc
     assert_eq!(principal.user_id, id);
     assert!(principal.roles.is_empty());
     assert_eq!(
-        code(world.engine.require_superuser(&principal).await),
+        code(
+            world
+                .engine
+                .require_superuser(&principal, &RequestContext::default())
+                .await
+        ),
         "permission_denied"
     );
 
     let refresh_token = tokens.refresh_token.expose();
-    let refreshed = world.engine.refresh(refresh_token).await.unwrap();
+    let refreshed = world
+        .engine
+        .refresh(refresh_token, &RequestContext::default())
+        .await
+        .unwrap();
     assert!(refreshed.refresh_token.is_none());
     let again = world
         .engine
@@ -175,13 +204,26 @@ async fn a_user_is_registered_verified_logs_in_refreshes_and_logs_out(store: Arc
         (id, principal.session_id)
     );
 
-    world.engine.log_out(refresh_token).await.unwrap();
+    world
+        .engine
+        .log_out(refresh_token, &RequestContext::default())
+        .await
+        .unwrap();
     assert_eq!(world.refresh(refresh_token).await, Err("token_revoked"));
     assert_eq!(
-        code(world.engine.require_superuser(&principal).await),
+        code(
+            world
+                .engine
+                .require_superuser(&principal, &RequestContext::default())
+                .await
+        ),
         "token_revoked"
     );
-    world.engine.log_out(refresh_token).await.unwrap();
+    world
+        .engine
+        .log_out(refresh_token, &RequestContext::default())
+        .await
+        .unwrap();
 }
 
 async fn s4_1_every_refusal_of_a_login_is_the_same(store: Arc<dyn Store>) {
@@ -274,7 +316,11 @@ async fn registration_names_every_field_that_breaks_a_rule(store: Arc<dyn Store>
     let world = World::new(store);
     let by = Superuser::assume(UserId::generate());
     let wrong = Registration::new("no spaces", Password::new("short"), "nowhere");
-    let Err(AuthError::Validation(errors)) = world.engine.register(by, wrong).await else {
+    let Err(AuthError::Validation(errors)) = world
+        .engine
+        .register(by, wrong, &RequestContext::default())
+        .await
+    else {
         panic!("accepted");
     };
     let fields: Vec<&str> = errors.iter().map(|(field, _)| field).collect();
@@ -318,12 +364,41 @@ async fn s8_1_a_verification_link_works_once(store: Arc<dyn Store>) {
     let token = world.mailed_token().await;
     let tampered: String = token.chars().rev().collect();
     assert_eq!(
-        code(world.engine.verify_email(&tampered).await),
+        code(
+            world
+                .engine
+                .verify_email(&tampered, &RequestContext::default())
+                .await
+        ),
         "link_invalid"
     );
-    assert_eq!(code(world.engine.verify_email("").await), "link_invalid");
-    assert_eq!(code(world.engine.verify_email(&token).await), "success");
-    assert_eq!(code(world.engine.verify_email(&token).await), "link_used");
+    assert_eq!(
+        code(
+            world
+                .engine
+                .verify_email("", &RequestContext::default())
+                .await
+        ),
+        "link_invalid"
+    );
+    assert_eq!(
+        code(
+            world
+                .engine
+                .verify_email(&token, &RequestContext::default())
+                .await
+        ),
+        "success"
+    );
+    assert_eq!(
+        code(
+            world
+                .engine
+                .verify_email(&token, &RequestContext::default())
+                .await
+        ),
+        "link_used"
+    );
 }
 
 async fn s8_1_a_newer_mail_ends_the_earlier_link(store: Arc<dyn Store>) {
@@ -332,15 +407,28 @@ async fn s8_1_a_newer_mail_ends_the_earlier_link(store: Arc<dyn Store>) {
     let first = world.mailed_token().await;
     world
         .engine
-        .resend_verification("ALICE@example.org")
+        .resend_verification("ALICE@example.org", &RequestContext::default())
         .await
         .unwrap();
     let second = world.mailed_token().await;
     assert_eq!(
-        code(world.engine.verify_email(&first).await),
+        code(
+            world
+                .engine
+                .verify_email(&first, &RequestContext::default())
+                .await
+        ),
         "link_invalid"
     );
-    assert_eq!(code(world.engine.verify_email(&second).await), "success");
+    assert_eq!(
+        code(
+            world
+                .engine
+                .verify_email(&second, &RequestContext::default())
+                .await
+        ),
+        "success"
+    );
 }
 
 async fn s8_1_a_verification_link_expires(store: Arc<dyn Store>) {
@@ -349,7 +437,12 @@ async fn s8_1_a_verification_link_expires(store: Arc<dyn Store>) {
     let token = world.mailed_token().await;
     world.clock.advance(24 * 60 * MINUTE);
     assert_eq!(
-        code(world.engine.verify_email(&token).await),
+        code(
+            world
+                .engine
+                .verify_email(&token, &RequestContext::default())
+                .await
+        ),
         "link_expired"
     );
     assert_eq!(code(world.log_in("alice").await), "email_not_verified");
@@ -360,14 +453,24 @@ async fn s4_6_a_resend_answers_the_same_for_unknown_addresses(store: Arc<dyn Sto
     world.register_verified("alice").await;
     for address in ["nobody@example.org", "alice@example.org"] {
         assert_eq!(
-            code(world.engine.resend_verification(address).await),
+            code(
+                world
+                    .engine
+                    .resend_verification(address, &RequestContext::default())
+                    .await
+            ),
             "success"
         );
     }
     world.worker.deliver_due().await.unwrap();
     assert!(world.mails.take().is_empty(), "neither is unverified");
     assert_eq!(
-        code(world.engine.resend_verification("nonsense").await),
+        code(
+            world
+                .engine
+                .resend_verification("nonsense", &RequestContext::default())
+                .await
+        ),
         "validation_failed"
     );
 }
@@ -388,7 +491,15 @@ async fn s7_4_a_session_ends_at_its_absolute_lifetime(store: Arc<dyn Store>) {
     }
     world.clock.advance(24 * 60 * MINUTE);
     assert_eq!(world.refresh(&token).await, Err("token_expired"));
-    assert_eq!(code(world.engine.log_out(&token).await), "success");
+    assert_eq!(
+        code(
+            world
+                .engine
+                .log_out(&token, &RequestContext::default())
+                .await
+        ),
+        "success"
+    );
 }
 
 async fn s7_8_a_lost_answer_is_given_again_within_the_grace(store: Arc<dyn Store>) {
@@ -477,7 +588,11 @@ async fn s7_7_no_refresh_succeeds_after_a_logout_that_it_raced(store: Arc<dyn St
             .expose()
             .to_owned();
         let (raced, ()) = tokio::join!(futures(50, || world.refresh(&token)), async {
-            world.engine.log_out(&token).await.unwrap();
+            world
+                .engine
+                .log_out(&token, &RequestContext::default())
+                .await
+                .unwrap();
             assert_eq!(world.refresh(&token).await, Err("token_revoked"));
         });
         for successor in raced.into_iter().flatten().flatten() {
@@ -494,19 +609,24 @@ async fn s7_9_logging_out_ends_one_session_and_no_other(store: Arc<dyn Store>) {
     let other = world.log_in("alice").await.unwrap();
     for garbage in ["", "art_", "garbage", other.access_token.expose()] {
         assert_eq!(
-            code(world.engine.log_out(garbage).await),
+            code(
+                world
+                    .engine
+                    .log_out(garbage, &RequestContext::default())
+                    .await
+            ),
             "token_invalid",
             "{garbage}"
         );
     }
     world
         .engine
-        .log_out(one.refresh_token.expose())
+        .log_out(one.refresh_token.expose(), &RequestContext::default())
         .await
         .unwrap();
     world
         .engine
-        .log_out(one.refresh_token.expose())
+        .log_out(one.refresh_token.expose(), &RequestContext::default())
         .await
         .unwrap();
     assert_eq!(
@@ -520,7 +640,11 @@ async fn s6_8_tokens_of_one_kind_never_pass_as_another(store: Arc<dyn Store>) {
     let world = World::new(store);
     world.register("alice").await.unwrap();
     let link = world.mailed_token().await;
-    world.engine.verify_email(&link).await.unwrap();
+    world
+        .engine
+        .verify_email(&link, &RequestContext::default())
+        .await
+        .unwrap();
     let tokens = world.log_in("alice").await.unwrap();
     let (access, refresh) = (tokens.access_token.expose(), tokens.refresh_token.expose());
     let verifier = world.engine.access_token_verifier();
@@ -531,7 +655,15 @@ async fn s6_8_tokens_of_one_kind_never_pass_as_another(store: Arc<dyn Store>) {
         assert_eq!(world.refresh(other).await, Err("token_invalid"));
     }
     for other in [access, refresh] {
-        assert_eq!(code(world.engine.verify_email(other).await), "link_invalid");
+        assert_eq!(
+            code(
+                world
+                    .engine
+                    .verify_email(other, &RequestContext::default())
+                    .await
+            ),
+            "link_invalid"
+        );
     }
 }
 
@@ -551,7 +683,10 @@ async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_hold
     .build()
     .unwrap();
     let forged = thief
-        .log_in(Login::new("alice", Password::new(PASSWORD)))
+        .log_in(
+            Login::new("alice", Password::new(PASSWORD)),
+            &RequestContext::default(),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -559,7 +694,12 @@ async fn s7_2_a_token_made_without_the_key_is_refused_whatever_the_database_hold
         Err("token_invalid")
     );
     assert_eq!(
-        code(world.engine.log_out(forged.refresh_token.expose()).await),
+        code(
+            world
+                .engine
+                .log_out(forged.refresh_token.expose(), &RequestContext::default())
+                .await
+        ),
         "token_invalid"
     );
 }
@@ -570,7 +710,11 @@ async fn s2_4_a_password_is_measured_alike_at_registration_and_login(store: Arc<
     let typed = format!("{}kv7", "e\u{301}".repeat(400));
     let alice = Registration::new("alice", Password::new(typed.as_str()), "alice@example.org");
     let by = Superuser::assume(UserId::generate());
-    world.engine.register(by, alice).await.unwrap();
+    world
+        .engine
+        .register(by, alice, &RequestContext::default())
+        .await
+        .unwrap();
     assert_eq!(
         code(world.log_in_with("alice", &typed).await),
         "email_not_verified"
@@ -688,8 +832,24 @@ async fn s7_1_a_forged_token_is_refused_without_asking_the_database() {
     let forged = format!("art_{}", "A".repeat(71));
     for token in ["", "art_", "garbage", &forged] {
         assert_eq!(world.refresh(token).await, Err("token_invalid"));
-        assert_eq!(code(world.engine.log_out(token).await), "token_invalid");
-        assert_eq!(code(world.engine.verify_email(token).await), "link_invalid");
+        assert_eq!(
+            code(
+                world
+                    .engine
+                    .log_out(token, &RequestContext::default())
+                    .await
+            ),
+            "token_invalid"
+        );
+        assert_eq!(
+            code(
+                world
+                    .engine
+                    .verify_email(token, &RequestContext::default())
+                    .await
+            ),
+            "link_invalid"
+        );
     }
     assert_eq!(code(world.log_in("alice").await), "storage_unavailable");
 }

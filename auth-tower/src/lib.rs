@@ -46,6 +46,7 @@ pub mod api;
 pub mod axum;
 mod bearer;
 mod body;
+mod context;
 mod error;
 pub mod require;
 mod response;

@@ -1,13 +1,14 @@
 //! May the caller do this now?
 
 use super::Inner;
-use crate::{AuthError, Principal, Superuser};
+use crate::{AuthError, Principal, RequestContext, Superuser};
 
 impl Inner {
     /// Asks the store, since the token tells only what was true when it was issued.
     pub(super) async fn require_superuser(
         &self,
         caller: &Principal,
+        context: &RequestContext,
     ) -> Result<Superuser, AuthError> {
         let session = self
             .store

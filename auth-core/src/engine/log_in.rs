@@ -3,11 +3,18 @@
 use super::Inner;
 use crate::password::Verification;
 use crate::store::NewSession;
-use crate::{AuthError, Login, Password, PasswordHash, SessionOwner, TokenPair, User, Username};
+use crate::{
+    AuthError, Login, Password, PasswordHash, RequestContext, SessionOwner, TokenPair, User,
+    Username,
+};
 
 impl Inner {
     /// Every refusal costs one hash, or comes before any user is looked up.
-    pub(super) async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError> {
+    pub(super) async fn log_in(
+        &self,
+        login: Login,
+        context: &RequestContext,
+    ) -> Result<TokenPair, AuthError> {
         if login.password.is_too_long() {
             return Err(AuthError::InvalidCredentials);
         }

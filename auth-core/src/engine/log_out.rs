@@ -1,12 +1,16 @@
 //! A client logs out.
 
 use super::Inner;
-use crate::{AuthError, RevocationReason};
+use crate::{AuthError, RequestContext, RevocationReason};
 
 impl Inner {
     /// Possession of the token is the authority, whatever its generation: who holds a replaced
     /// token can end the session by using it as well.
-    pub(super) async fn log_out(&self, refresh_token: &str) -> Result<(), AuthError> {
+    pub(super) async fn log_out(
+        &self,
+        refresh_token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
         let (id, _) = self
             .refresh_tokens
             .open(refresh_token)

@@ -24,8 +24,8 @@ use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
 use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login,
-    PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, Role, SecretKeys,
-    SessionId, SessionOwner, Superuser, TokenPair, UserId,
+    PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, RequestContext, Role,
+    SecretKeys, SessionId, SessionOwner, Superuser, TokenPair, UserId,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -123,32 +123,53 @@ impl fmt::Debug for Engine {
 
 #[async_trait]
 impl AuthService for Engine {
-    async fn require_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
-        self.inner.require_superuser(caller).await
+    async fn require_superuser(
+        &self,
+        caller: &Principal,
+        context: &RequestContext,
+    ) -> Result<Superuser, AuthError> {
+        self.inner.require_superuser(caller, context).await
     }
 
-    async fn register(&self, by: Superuser, user: Registration) -> Result<UserId, AuthError> {
-        self.inner.register(by, user).await
+    async fn register(
+        &self,
+        by: Superuser,
+        user: Registration,
+        context: &RequestContext,
+    ) -> Result<UserId, AuthError> {
+        self.inner.register(by, user, context).await
     }
 
-    async fn verify_email(&self, token: &str) -> Result<(), AuthError> {
-        self.inner.verify_email(token).await
+    async fn verify_email(&self, token: &str, context: &RequestContext) -> Result<(), AuthError> {
+        self.inner.verify_email(token, context).await
     }
 
-    async fn resend_verification(&self, email: &str) -> Result<(), AuthError> {
-        self.inner.resend_verification(email).await
+    async fn resend_verification(
+        &self,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.inner.resend_verification(email, context).await
     }
 
-    async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError> {
-        self.inner.log_in(login).await
+    async fn log_in(&self, login: Login, context: &RequestContext) -> Result<TokenPair, AuthError> {
+        self.inner.log_in(login, context).await
     }
 
-    async fn refresh(&self, refresh_token: &str) -> Result<Refreshed, AuthError> {
-        self.inner.refresh(refresh_token).await
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        context: &RequestContext,
+    ) -> Result<Refreshed, AuthError> {
+        self.inner.refresh(refresh_token, context).await
     }
 
-    async fn log_out(&self, refresh_token: &str) -> Result<(), AuthError> {
-        self.inner.log_out(refresh_token).await
+    async fn log_out(
+        &self,
+        refresh_token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.inner.log_out(refresh_token, context).await
     }
 
     async fn check(&self) -> Result<(), AuthError> {

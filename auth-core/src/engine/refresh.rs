@@ -1,10 +1,16 @@
 //! A client refreshes its access token.
 
 use super::{Inner, Rotation};
-use crate::{AuthError, Generation, Refreshed, RevocationReason, Session, Timestamp};
+use crate::{
+    AuthError, Generation, Refreshed, RequestContext, RevocationReason, Session, Timestamp,
+};
 
 impl Inner {
-    pub(super) async fn refresh(&self, refresh_token: &str) -> Result<Refreshed, AuthError> {
+    pub(super) async fn refresh(
+        &self,
+        refresh_token: &str,
+        context: &RequestContext,
+    ) -> Result<Refreshed, AuthError> {
         let (id, presented) = self
             .refresh_tokens
             .open(refresh_token)

@@ -4,7 +4,8 @@ use super::Inner;
 use crate::mail::MailKind;
 use crate::store::{NewMail, NewUser};
 use crate::{
-    AuthError, EmailAddress, FieldErrors, Password, Registration, Superuser, User, UserId, Username,
+    AuthError, EmailAddress, FieldErrors, Password, Registration, RequestContext, Superuser, User,
+    UserId, Username,
 };
 
 impl Inner {
@@ -12,6 +13,7 @@ impl Inner {
         &self,
         by: Superuser,
         registration: Registration,
+        context: &RequestContext,
     ) -> Result<UserId, AuthError> {
         let accepted = self.accept(registration, &self.reserved_usernames).await?;
         let password_hash = self.hasher.hash(accepted.password).await?;

@@ -3,10 +3,14 @@
 use super::Inner;
 use crate::mail::MailKind;
 use crate::store::{EmailConfirmation, NewMail};
-use crate::{AuthError, EmailAddress, FieldErrors};
+use crate::{AuthError, EmailAddress, FieldErrors, RequestContext};
 
 impl Inner {
-    pub(super) async fn verify_email(&self, token: &str) -> Result<(), AuthError> {
+    pub(super) async fn verify_email(
+        &self,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
         let claim = self
             .verification_tokens
             .open(token)
@@ -37,7 +41,11 @@ impl Inner {
 
     /// Owes a mail to the address, known or not: whether somebody has it is found out by the
     /// worker, where nobody can measure it.
-    pub(super) async fn resend_verification(&self, email: &str) -> Result<(), AuthError> {
+    pub(super) async fn resend_verification(
+        &self,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
         let address: EmailAddress = email.parse().map_err(|error: crate::EmailError| {
             let mut errors = FieldErrors::default();
             errors.add("email", error.to_string());

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::mem;
 
-use auth_core::{Password, Registration, Superuser};
+use auth_core::{Password, Registration, RequestContext, Superuser};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::json;
 use super::service::AuthApi;
 use crate::bearer::authenticate;
 use crate::body::ApiBody;
+use crate::context;
 use crate::error::ApiError;
 use crate::response;
 
@@ -36,8 +37,9 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let context = context::of(&request);
         // Before anything of the body is looked at: who may not register learns nothing from it.
-        let by = self.superuser(request.headers()).await?;
+        let by = self.superuser(request.headers(), &context).await?;
         let [mut username, mut password, mut email] =
             json::fields(request, self.max_body, ["username", "password", "email"]).await?;
         let user = Registration::new(
@@ -45,7 +47,7 @@ impl AuthApi {
             Password::new(mem::take(&mut *password)),
             mem::take(&mut *email),
         );
-        self.auth.register(by, user).await?;
+        self.auth.register(by, user, &context).await?;
         Ok(response::serialized(StatusCode::CREATED, &SUCCESS))
     }
 
@@ -57,16 +59,21 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let context = context::of(&request);
         let [email] = json::fields(request, self.max_body, ["email"]).await?;
-        self.auth.resend_verification(&email).await?;
+        self.auth.resend_verification(&email, &context).await?;
         Ok(response::serialized(StatusCode::ACCEPTED, &SUCCESS))
     }
 
-    async fn superuser(&self, headers: &HeaderMap) -> Result<Superuser, ApiError> {
+    async fn superuser(
+        &self,
+        headers: &HeaderMap,
+        context: &RequestContext,
+    ) -> Result<Superuser, ApiError> {
         let caller =
             authenticate(headers, &self.verifier)?.ok_or(ApiError::AuthenticationRequired)?;
         self.auth
-            .require_superuser(&caller)
+            .require_superuser(&caller, context)
             .await
             .map_err(ApiError::Bearer)
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::json;
 use super::service::AuthApi;
 use crate::body::ApiBody;
+use crate::context;
 use crate::error::ApiError;
 use crate::response;
 
@@ -32,11 +33,12 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let context = context::of(&request);
         let [mut username, mut password] =
             json::fields(request, self.max_body, ["username", "password"]).await?;
         let password = Password::new(mem::take(&mut *password));
         let login = Login::new(mem::take(&mut *username), password);
-        let pair = self.auth.log_in(login).await?;
+        let pair = self.auth.log_in(login, &context).await?;
         let tokens = Tokens {
             access_token: pair.access_token.expose(),
             refresh_token: Some(pair.refresh_token.expose()),
@@ -52,8 +54,9 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let context = context::of(&request);
         let [token] = json::fields(request, self.max_body, ["refresh_token"]).await?;
-        let refreshed = self.auth.refresh(&token).await?;
+        let refreshed = self.auth.refresh(&token, &context).await?;
         let tokens = Tokens {
             access_token: refreshed.access_token.expose(),
             refresh_token: refreshed.refresh_token.as_ref().map(|next| next.expose()),
@@ -69,8 +72,9 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let context = context::of(&request);
         let [token] = json::fields(request, self.max_body, ["refresh_token"]).await?;
-        self.auth.log_out(&token).await?;
+        self.auth.log_out(&token, &context).await?;
         let answer = LoggedOut {
             message: "Successfully logged out.",
         };

@@ -12,6 +12,7 @@ use super::registration::SUCCESS;
 use super::service::AuthApi;
 use super::{json, pages, read};
 use crate::body::ApiBody;
+use crate::context;
 use crate::error::ApiError;
 use crate::response;
 
@@ -46,8 +47,9 @@ impl AuthApi {
                 }
             };
         }
+        let context = context::of(&request);
         let [token] = json::fields(request, self.max_body, ["token"]).await?;
-        self.auth.verify_email(&token).await?;
+        self.auth.verify_email(&token, &context).await?;
         Ok(response::serialized(StatusCode::OK, &SUCCESS))
     }
 
@@ -56,8 +58,9 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let context = context::of(&request);
         let form = read::body(request, FORM, self.max_body).await?;
-        self.auth.verify_email(&the_token(&form)?).await?;
+        self.auth.verify_email(&the_token(&form)?, &context).await?;
         Ok(())
     }
 }

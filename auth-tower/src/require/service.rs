@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use crate::body::ResponseBody;
+use crate::context;
 use crate::error::{ApiError, Dialect};
 
 /// What [`RequireSuperuserLayer`](crate::RequireSuperuserLayer) makes of a service.
@@ -42,7 +43,8 @@ where
             return ResponseFuture::refused(error.into_response_for(Dialect::of(&request)));
         };
         let auth = Arc::clone(&self.auth);
-        let check = Box::pin(async move { auth.require_superuser(&caller).await });
+        let context = context::of(&request);
+        let check = Box::pin(async move { auth.require_superuser(&caller, &context).await });
         // The instance that was polled ready must be the one that is called; the clone that
         // stays behind will be polled before its own call.
         let clone = self.inner.clone();

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use async_trait::async_trait;
 use auth_core::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, JwtKeys, Login, Principal,
-    RefreshToken, Refreshed, Registration, SecretKey, SessionId, Superuser, SystemClock, Timestamp,
-    TokenPair, UserId,
+    RefreshToken, Refreshed, Registration, RequestContext, SecretKey, SessionId, Superuser,
+    SystemClock, Timestamp, TokenPair, UserId,
 };
 use auth_tower::AuthApi;
 use bytes::Bytes;
@@ -74,30 +74,39 @@ impl Scripted {
 
 #[async_trait]
 impl AuthService for Scripted {
-    async fn require_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
+    async fn require_superuser(
+        &self,
+        caller: &Principal,
+        _: &RequestContext,
+    ) -> Result<Superuser, AuthError> {
         self.called("require_superuser");
         (self.superuser)()?;
         Ok(Superuser::assume(caller.user_id))
     }
 
-    async fn register(&self, _: Superuser, user: Registration) -> Result<UserId, AuthError> {
+    async fn register(
+        &self,
+        _: Superuser,
+        user: Registration,
+        _: &RequestContext,
+    ) -> Result<UserId, AuthError> {
         let (name, password, email) = (user.username, user.password, user.email);
         self.called(format!("register {name} {} {email}", password.expose()));
         (self.outcome)()?;
         Ok(UserId::generate())
     }
 
-    async fn verify_email(&self, token: &str) -> Result<(), AuthError> {
+    async fn verify_email(&self, token: &str, _: &RequestContext) -> Result<(), AuthError> {
         self.called(format!("verify_email {token}"));
         (self.outcome)()
     }
 
-    async fn resend_verification(&self, email: &str) -> Result<(), AuthError> {
+    async fn resend_verification(&self, email: &str, _: &RequestContext) -> Result<(), AuthError> {
         self.called(format!("resend_verification {email}"));
         (self.outcome)()
     }
 
-    async fn log_in(&self, login: Login) -> Result<TokenPair, AuthError> {
+    async fn log_in(&self, login: Login, _: &RequestContext) -> Result<TokenPair, AuthError> {
         let (name, password) = (login.username, login.password);
         self.called(format!("log_in {name} {}", password.expose()));
         (self.outcome)()?;
@@ -107,7 +116,11 @@ impl AuthService for Scripted {
         ))
     }
 
-    async fn refresh(&self, refresh_token: &str) -> Result<Refreshed, AuthError> {
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        _: &RequestContext,
+    ) -> Result<Refreshed, AuthError> {
         self.called(format!("refresh {refresh_token}"));
         (self.outcome)()?;
         Ok(Refreshed::new(
@@ -116,7 +129,7 @@ impl AuthService for Scripted {
         ))
     }
 
-    async fn log_out(&self, refresh_token: &str) -> Result<(), AuthError> {
+    async fn log_out(&self, refresh_token: &str, _: &RequestContext) -> Result<(), AuthError> {
         self.called(format!("log_out {refresh_token}"));
         (self.outcome)()
     }
