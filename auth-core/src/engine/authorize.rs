@@ -1,6 +1,7 @@
 //! May the caller do this now?
 
 use super::Inner;
+use crate::audit::{Actor, AuditAct};
 use crate::{AuthError, Principal, RequestContext, Superuser};
 
 impl Inner {
@@ -10,6 +11,18 @@ impl Inner {
         caller: &Principal,
         context: &RequestContext,
     ) -> Result<Superuser, AuthError> {
+        let verdict = self.is_superuser(caller).await;
+        if let Err(error) = &verdict {
+            let code = error.code().into();
+            let act = AuditAct::AccessDenied { code };
+            let event = self.event(act, Actor::User(caller.user_id), context);
+            let event = event.about(caller.user_id).in_session(caller.session_id);
+            self.trail.note(event);
+        }
+        verdict
+    }
+
+    async fn is_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
         let session = self
             .store
             .find_session(caller.session_id)

@@ -1,8 +1,9 @@
 //! The operator makes a superuser, with no HTTP in between.
 
 use super::Engine;
+use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::store::NewUser;
-use crate::{AuthError, Registration, User, UserId};
+use crate::{AuthError, Registration, RequestContext, User, UserId};
 
 /// Which superusers the operator may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +40,18 @@ impl Engine {
         user.email_verified_at = Some(now);
         let id = user.id;
         let user = NewUser::new(user, password_hash);
+        let act = AuditAct::SuperuserCreated;
+        let context = RequestContext::default();
+        let event = AuditEvent::new(now, act, Actor::Operator, &context).about(id);
         let created = match bootstrap {
-            Bootstrap::FirstSuperuser => inner.store.create_first_superuser(&user).await?,
+            Bootstrap::FirstSuperuser => inner.store.create_first_superuser(&user, &event).await?,
             Bootstrap::AnySuperuser => {
-                inner.store.create_user(&user, None).await?;
+                inner.store.create_user(&user, None, &event).await?;
                 true
             }
         };
         if created {
-            tracing::info!(user = %id, "superuser created");
+            inner.trail.tell(&event);
         }
         Ok(created.then_some(id))
     }

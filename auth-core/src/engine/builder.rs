@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{EmailVerification, Engine, Inner, Rotation};
+use crate::audit::{AuditHook, AuditTrail};
 use crate::mail::MailTemplates;
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope, VerificationTokens};
@@ -57,6 +58,7 @@ pub struct EngineBuilder {
     reserved_usernames: Vec<String>,
     templates: MailTemplates,
     clock: Arc<dyn Clock>,
+    trail: AuditTrail,
 }
 
 impl EngineBuilder {
@@ -85,6 +87,7 @@ impl EngineBuilder {
                 .collect(),
             templates: MailTemplates::default(),
             clock: Arc::new(SystemClock),
+            trail: AuditTrail::default(),
         }
     }
 
@@ -175,6 +178,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Who hears of every audit event, beside the store and `tracing` (default: nobody).
+    pub fn with_audit_hook(mut self, hook: Arc<dyn AuditHook>) -> Self {
+        self.trail = AuditTrail::new(hook);
+        self
+    }
+
     /// Builds the engine and starts its hashing threads.
     ///
     /// # Errors
@@ -227,6 +236,7 @@ impl EngineBuilder {
             rotation: self.rotation,
             email_verification: self.email_verification,
             mail_owed: Arc::new(Notify::new()),
+            trail: Arc::new(self.trail),
         };
         Ok(Engine {
             inner: Arc::new(inner),

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 pub use bootstrap::Bootstrap;
 pub use builder::{EngineBuilder, SettingsError};
 
+use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
 use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
@@ -71,6 +72,7 @@ struct Inner {
     templates: MailTemplates,
     public_url: String,
     mail_owed: Arc<Notify>,
+    trail: Arc<AuditTrail>,
 }
 
 impl Engine {
@@ -89,12 +91,22 @@ impl Engine {
         self.inner.verifier.clone()
     }
 
+    /// A worker that stores the audit events that belong to no transaction; run one on each node.
+    #[must_use]
+    pub fn audit_writer(&self) -> AuditWriter {
+        AuditWriter::new(
+            Arc::clone(&self.inner.trail),
+            Arc::clone(&self.inner.store),
+            Arc::clone(&self.inner.clock),
+        )
+    }
+
     /// A worker that delivers the mails that this engine owes; run one on each node.
     #[must_use]
     pub fn mail_worker(&self, transport: Arc<dyn MailTransport>) -> MailWorker {
         let inner = &self.inner;
         let letters = Letters::new(
-            Arc::clone(&inner.store),
+            Arc::<dyn Store>::clone(&inner.store),
             inner.verification_tokens.clone(),
             inner.templates.clone(),
             &inner.public_url,
@@ -102,7 +114,7 @@ impl Engine {
             Arc::clone(&inner.clock),
         );
         MailWorker::new(
-            Arc::clone(&inner.store),
+            Arc::<dyn Store>::clone(&inner.store),
             transport,
             letters,
             Arc::clone(&inner.clock),
@@ -178,6 +190,11 @@ impl AuthService for Engine {
 }
 
 impl Inner {
+    /// Makes an event of this moment.
+    fn event(&self, act: AuditAct, actor: Actor, context: &RequestContext) -> AuditEvent {
+        AuditEvent::new(self.clock.now(), act, actor, context)
+    }
+
     fn issue_access_token(
         &self,
         owner: SessionOwner,

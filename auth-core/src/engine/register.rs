@@ -1,6 +1,7 @@
 //! A superuser registers a user.
 
 use super::Inner;
+use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
 use crate::store::{NewMail, NewUser};
 use crate::{
@@ -15,17 +16,34 @@ impl Inner {
         registration: Registration,
         context: &RequestContext,
     ) -> Result<UserId, AuthError> {
+        let actor = Actor::User(by.user_id());
+        let registered = self.try_register(actor, registration, context).await;
+        if let Err(error) = &registered {
+            let code = error.code().into();
+            let act = AuditAct::RegistrationRefused { code };
+            self.trail.note(self.event(act, actor, context));
+        }
+        registered
+    }
+
+    async fn try_register(
+        &self,
+        by: Actor,
+        registration: Registration,
+        context: &RequestContext,
+    ) -> Result<UserId, AuthError> {
         let accepted = self.accept(registration, &self.reserved_usernames).await?;
         let password_hash = self.hasher.hash(accepted.password).await?;
         let now = self.clock.now();
         let user = User::new(UserId::generate(), accepted.username, accepted.email, now);
         let mail = NewMail::new(MailKind::VerifyEmail, user.email.clone(), now);
         let id = user.id;
+        let event = AuditEvent::new(now, AuditAct::UserRegistered, by, context).about(id);
         self.store
-            .create_user(&NewUser::new(user, password_hash), Some(&mail))
+            .create_user(&NewUser::new(user, password_hash), Some(&mail), &event)
             .await?;
         self.mail_owed.notify_one();
-        tracing::info!(user = %id, by = %by.user_id(), "user registered");
+        self.trail.tell(&event);
         Ok(id)
     }
 

@@ -1,12 +1,27 @@
 //! A user proves to read mail at the address.
 
 use super::Inner;
+use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
 use crate::store::{EmailConfirmation, NewMail};
 use crate::{AuthError, EmailAddress, FieldErrors, RequestContext};
 
 impl Inner {
     pub(super) async fn verify_email(
+        &self,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let verified = self.try_verify_email(token, context).await;
+        if let Err(error) = &verified {
+            let code = error.code().into();
+            let act = AuditAct::VerificationRefused { code };
+            self.trail.note(self.event(act, Actor::Anonymous, context));
+        }
+        verified
+    }
+
+    async fn try_verify_email(
         &self,
         token: &str,
         context: &RequestContext,
@@ -25,13 +40,15 @@ impl Inner {
             .await?
             .filter(|user| user.is_active && claim.is_for(&user.email))
             .ok_or(AuthError::LinkInvalid)?;
+        let actor = Actor::User(user.id);
+        let event = AuditEvent::new(now, AuditAct::EmailVerified, actor, context).about(user.id);
         let confirmation = self
             .store
-            .confirm_email(user.id, &user.email, claim.generation, now)
+            .confirm_email(user.id, &user.email, claim.generation, &event)
             .await?;
         match confirmation {
             EmailConfirmation::Confirmed => {
-                tracing::info!(user = %user.id, "e-mail address verified");
+                self.trail.tell(&event);
                 Ok(())
             }
             EmailConfirmation::AlreadyConfirmed => Err(AuthError::LinkUsed),
@@ -54,6 +71,8 @@ impl Inner {
         let mail = NewMail::new(MailKind::VerifyEmail, address, self.clock.now());
         self.store.enqueue_mail(&mail).await?;
         self.mail_owed.notify_one();
+        let act = AuditAct::VerificationRequested;
+        self.trail.note(self.event(act, Actor::Anonymous, context));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Mail, MailKind, MailTemplates, TemplateError};
-use crate::store::{ClaimedMail, Store, StoreError};
+use crate::store::{ClaimedMail, StoreError, UserStore};
 use crate::token::VerificationTokens;
 use crate::{Clock, EmailAddress};
 
@@ -14,7 +14,7 @@ use crate::{Clock, EmailAddress};
 /// that waited for days still has a fresh link, and one that nobody needs any more is not sent.
 #[derive(Debug)]
 pub struct Letters {
-    store: Arc<dyn Store>,
+    users: Arc<dyn UserStore>,
     tokens: VerificationTokens,
     templates: MailTemplates,
     public_url: Box<str>,
@@ -26,7 +26,7 @@ impl Letters {
     /// Puts together what letters are written with; the links begin with `public_url` and nothing
     /// else.
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        users: Arc<dyn UserStore>,
         tokens: VerificationTokens,
         templates: MailTemplates,
         public_url: &str,
@@ -34,7 +34,7 @@ impl Letters {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            store,
+            users,
             tokens,
             templates,
             public_url: public_url.trim_end_matches('/').into(),
@@ -51,7 +51,7 @@ impl Letters {
     }
 
     async fn verify_email(&self, to: &EmailAddress) -> Result<Option<Mail>, LetterError> {
-        let Some((user, verification)) = self.store.begin_email_verification(to).await? else {
+        let Some((user, verification)) = self.users.begin_email_verification(to).await? else {
             return Ok(None);
         };
         let expires_at = self.clock.now() + self.link_lifetime;

@@ -6,6 +6,7 @@
 #![cfg_attr(not(feature = "postgres"), doc = "\n[`PostgresStore`]: crate#features")]
 #![cfg_attr(not(feature = "sqlite"), doc = "\n[`SqliteStore`]: crate#features")]
 
+mod events;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -19,10 +20,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::events::{EventFilter, EventStore};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
+use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::{
     EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, User,
@@ -31,7 +34,7 @@ use crate::{
 
 /// Everything the [`Engine`](crate::Engine) needs of a database.
 #[async_trait]
-pub trait Store: UserStore + SessionStore + OutboxStore {
+pub trait Store: UserStore + SessionStore + OutboxStore + EventStore {
     /// Tells whether the database answers.
     ///
     /// # Errors
@@ -43,7 +46,7 @@ pub trait Store: UserStore + SessionStore + OutboxStore {
 /// Users.
 #[async_trait]
 pub trait UserStore: fmt::Debug + Send + Sync + 'static {
-    /// Creates the user, and the mail if there is one, both or neither.
+    /// Creates the user, the mail if there is one, and the event: all or nothing.
     ///
     /// Uniqueness of the canonical username and of the e-mail address's key is decided by the
     /// database, not by a read before the write.
@@ -52,16 +55,25 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - [`StoreError::UsernameTaken`], [`StoreError::EmailTaken`];
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError>;
+    async fn create_user(
+        &self,
+        user: &NewUser,
+        mail: Option<&NewMail>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
 
     /// Creates the user, as a superuser, unless there is one already; of two at once, one creates.
     ///
-    /// Returns whether it created the user.
+    /// Returns whether it created the user; only then is there an event.
     ///
     /// # Errors
     ///
     /// As for [`create_user`](Self::create_user).
-    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError>;
+    async fn create_first_superuser(
+        &self,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
 
     /// Finds the user with the canonical username, and the password hash.
     ///
@@ -105,7 +117,8 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
         email: &EmailAddress,
     ) -> Result<Option<(User, Generation)>, StoreError>;
 
-    /// Marks the address as verified, if it is still the user's and the verification is the last.
+    /// Marks the address as verified at the event's time, if it is still the user's and the
+    /// verification is the last; only then is there an event.
     ///
     /// An address that is verified already is [`AlreadyConfirmed`], by whichever verification.
     ///
@@ -119,7 +132,7 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
         id: UserId,
         email: &EmailAddress,
         verification: Generation,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError>;
 }
 

@@ -2,9 +2,12 @@
 
 use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
+use uuid::Uuid;
 
-use crate::Generation;
+use super::EventFilter;
+use crate::audit::AuditEvent;
 use crate::mail::MailKind;
+use crate::{Generation, UserId};
 
 /// The table that remembers which migrations were applied; the host application may be a user of
 /// sqlx too, and then the usual name is its own.
@@ -52,4 +55,34 @@ pub(super) fn note(reason: &str) -> String {
 /// The number of a generation or an attempt as the databases keep it, if it can be one of theirs.
 pub(super) fn number(value: u32) -> Option<i32> {
     i32::try_from(value).ok()
+}
+
+/// An audit event as a JSON document.
+pub(super) fn document(event: &AuditEvent) -> Result<String, Error> {
+    serde_json::to_string(event).map_err(|error| Error::Encode(error.into()))
+}
+
+/// Reads an event; the column knows better whose account it concerns, since some acts find out
+/// while they are done.
+pub(super) fn event(document: &str, user: Option<Uuid>) -> Result<AuditEvent, Error> {
+    let event: AuditEvent =
+        serde_json::from_str(document).map_err(|error| Error::Decode(error.into()))?;
+    Ok(AuditEvent {
+        user: user.map(UserId::from_uuid),
+        ..event
+    })
+}
+
+pub(super) fn user(event: &AuditEvent) -> Option<Uuid> {
+    event.user.map(|user| user.as_uuid())
+}
+
+pub(super) fn request(event: &AuditEvent) -> Option<&str> {
+    event.request_id.as_ref().map(|id| id.as_str())
+}
+
+/// The ids that a filter allows, from the first to before the end.
+pub(super) fn event_range(filter: &EventFilter) -> (Uuid, Uuid) {
+    let first = filter.since.map_or(Uuid::nil(), AuditEvent::first_id_at);
+    (first, filter.before.unwrap_or(Uuid::max()))
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{NewUser, PostgresStore, SqliteStore, Store};
 use auth_core::testing::postgres::TemporaryDatabase;
-use auth_core::{PasswordHash, Timestamp, User, UserId};
+use auth_core::{PasswordHash, RequestContext, Timestamp, User, UserId};
 use tempfile::TempDir;
 
 pub(crate) async fn sqlite() -> (Arc<dyn Store>, TempDir) {
@@ -21,6 +22,13 @@ pub(crate) async fn postgres() -> (Arc<dyn Store>, TemporaryDatabase) {
     let store = PostgresStore::connect(database.url()).unwrap();
     store.migrate().await.unwrap();
     (Arc::new(store), database)
+}
+
+/// An event for an act that a test does to a store.
+pub(crate) fn event() -> AuditEvent {
+    let context = RequestContext::default();
+    let at = Timestamp::from_unix_seconds(1_700_000_000);
+    AuditEvent::new(at, AuditAct::LoggedIn, Actor::System, &context)
 }
 
 pub(crate) fn user(name: &str) -> NewUser {

@@ -8,12 +8,12 @@ use super::reason::reason;
 use crate::Clock;
 use crate::mail::letters::Letters;
 use crate::mail::{MailError, MailTransport};
-use crate::store::{ClaimedMail, Store, StoreError};
+use crate::store::{ClaimedMail, OutboxStore, StoreError};
 
 /// What a mail is delivered with; each delivery has its own copy.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) outbox: Arc<dyn OutboxStore>,
     pub(super) transport: Arc<dyn MailTransport>,
     pub(super) letters: Arc<Letters>,
     pub(super) clock: Arc<dyn Clock>,
@@ -40,13 +40,13 @@ enum Obstacle {
 
 impl Desk {
     pub(super) async fn claim(&self) -> Result<Option<ClaimedMail>, StoreError> {
-        self.store.claim_mail(self.clock.now(), self.lease).await
+        self.outbox.claim_mail(self.clock.now(), self.lease).await
     }
 
     pub(super) async fn deliver(&self, mail: &ClaimedMail) -> Outcome {
         let settled = match self.send(mail).await {
             Ok(outcome) => {
-                let completed = self.store.complete_mail(mail).await;
+                let completed = self.outbox.complete_mail(mail).await;
                 completed.map(|()| outcome)
             }
             Err(Obstacle::Temporary(reason)) if mail.attempt < self.max_attempts.get() => {
@@ -93,7 +93,7 @@ impl Desk {
             "a mail was not sent and will be tried again",
         );
         let due = self.clock.now() + delay;
-        self.store.postpone_mail(mail, due, reason).await?;
+        self.outbox.postpone_mail(mail, due, reason).await?;
         Ok(Outcome::Postponed)
     }
 
@@ -106,7 +106,7 @@ impl Desk {
             reason,
             "a mail was given up",
         );
-        self.store
+        self.outbox
             .abandon_mail(mail, self.clock.now(), reason)
             .await?;
         Ok(Outcome::Abandoned)

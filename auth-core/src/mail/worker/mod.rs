@@ -17,7 +17,7 @@ use self::delivery::{Desk, Outcome};
 use super::MailTransport;
 use super::letters::Letters;
 use crate::Clock;
-use crate::store::{Store, StoreError};
+use crate::store::{OutboxStore, StoreError};
 
 /// Sends the mails that are owed.
 ///
@@ -46,7 +46,7 @@ impl MailWorker {
 
     /// Makes a worker with the defaults; `wake` is notified (`notify_one`) after a mail was added.
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        outbox: Arc<dyn OutboxStore>,
         transport: Arc<dyn MailTransport>,
         letters: Letters,
         clock: Arc<dyn Clock>,
@@ -54,7 +54,7 @@ impl MailWorker {
     ) -> Self {
         Self {
             desk: Desk {
-                store,
+                outbox,
                 transport,
                 letters: Arc::new(letters),
                 clock,

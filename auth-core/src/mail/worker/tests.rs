@@ -6,15 +6,13 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::*;
+use crate::audit::AuditEvent;
 use crate::mail::{Mail, MailError, MailKind, MailTemplates};
-use crate::store::{
-    ClaimedMail, EmailConfirmation, NewMail, NewSession, NewUser, OutboxStore, SessionStore,
-    UserStore,
-};
+use crate::store::{ClaimedMail, EmailConfirmation, NewMail, NewUser, OutboxStore, UserStore};
 use crate::token::VerificationTokens;
 use crate::{
-    EmailAddress, Generation, PasswordHash, RevocationReason, SecretKey, SecretKeys, Session,
-    SessionId, Timestamp, User, UserId, Username,
+    EmailAddress, Generation, PasswordHash, SecretKey, SecretKeys, Timestamp, User, UserId,
+    Username,
 };
 
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -179,11 +177,20 @@ impl UserStore for Outbox {
         Ok(Some((user, Generation::new(*verifications))))
     }
 
-    async fn create_user(&self, _: &NewUser, _: Option<&NewMail>) -> Result<(), StoreError> {
+    async fn create_user(
+        &self,
+        _: &NewUser,
+        _: Option<&NewMail>,
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
         unreachable!()
     }
 
-    async fn create_first_superuser(&self, _: &NewUser) -> Result<bool, StoreError> {
+    async fn create_first_superuser(
+        &self,
+        _: &NewUser,
+        _: &AuditEvent,
+    ) -> Result<bool, StoreError> {
         unreachable!()
     }
 
@@ -212,54 +219,9 @@ impl UserStore for Outbox {
         _: UserId,
         _: &EmailAddress,
         _: Generation,
-        _: Timestamp,
+        _: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
         unreachable!()
-    }
-}
-
-#[async_trait]
-impl SessionStore for Outbox {
-    async fn create_session(&self, _: &NewSession, _: &PasswordHash) -> Result<bool, StoreError> {
-        unreachable!()
-    }
-
-    async fn find_session(&self, _: SessionId) -> Result<Option<Session>, StoreError> {
-        unreachable!()
-    }
-
-    async fn rotate_session(
-        &self,
-        _: SessionId,
-        _: Generation,
-        _: Timestamp,
-    ) -> Result<Option<Session>, StoreError> {
-        unreachable!()
-    }
-
-    async fn revoke_session(
-        &self,
-        _: SessionId,
-        _: RevocationReason,
-        _: Timestamp,
-    ) -> Result<bool, StoreError> {
-        unreachable!()
-    }
-
-    async fn revoke_user_sessions(
-        &self,
-        _: UserId,
-        _: RevocationReason,
-        _: Timestamp,
-    ) -> Result<u64, StoreError> {
-        unreachable!()
-    }
-}
-
-#[async_trait]
-impl Store for Outbox {
-    async fn check(&self) -> Result<(), StoreError> {
-        Ok(())
     }
 }
 

@@ -23,6 +23,11 @@ fn migrations() -> Vec<Migration> {
             "outbox",
             include_str!("../../../migrations/postgres/0003_outbox.sql"),
         ),
+        stored::migration(
+            4,
+            "events",
+            include_str!("../../../migrations/postgres/0004_events.sql"),
+        ),
     ]
 }
 

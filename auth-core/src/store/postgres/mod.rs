@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod events;
 mod migrate;
 mod outbox;
 mod rows;

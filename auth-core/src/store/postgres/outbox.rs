@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Error, PgPool, Row};
+use sqlx::{Error, PgExecutor, PgPool, Row};
 
 use super::{PostgresStore, Replay, rows};
 use crate::Timestamp;
@@ -49,7 +49,7 @@ impl OutboxStore for PostgresStore {
     }
 }
 
-async fn enqueue(pool: &PgPool, mail: &NewMail) -> Result<(), Error> {
+pub(super) async fn enqueue(executor: impl PgExecutor<'_>, mail: &NewMail) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO auth_outbox (id, kind, address, address_key, due)
          VALUES ($1, $2, $3, $4, $5)
@@ -60,7 +60,7 @@ async fn enqueue(pool: &PgPool, mail: &NewMail) -> Result<(), Error> {
     .bind(mail.to.as_str())
     .bind(mail.to.key())
     .bind(rows::to_sql(mail.due)?)
-    .execute(pool)
+    .execute(executor)
     .await
     .map(drop)
 }

@@ -1,27 +1,34 @@
 //! Users in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgPool, Row};
+use sqlx::{Error, PgExecutor, PgPool, Row};
 
-use super::{PostgresStore, Replay, error, rows};
+use super::{PostgresStore, Replay, error, events, outbox, rows};
+use crate::audit::AuditEvent;
 use crate::store::{EmailConfirmation, NewMail, NewUser, StoreError, UserStore, stored};
-use crate::{EmailAddress, Generation, PasswordHash, Timestamp, User, UserId, Username};
+use crate::{EmailAddress, Generation, PasswordHash, User, UserId, Username};
 
 #[async_trait]
 impl UserStore for PostgresStore {
-    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError> {
-        self.run(Replay::Unsafe, || async {
-            match mail {
-                None => insert_user(&self.pool, user).await,
-                Some(mail) => insert_user_with_mail(&self.pool, user, mail).await,
-            }
-        })
-        .await
+    async fn create_user(
+        &self,
+        user: &NewUser,
+        mail: Option<&NewMail>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.run(Replay::Unsafe, || register(&self.pool, user, mail, event))
+            .await
     }
 
-    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError> {
+    async fn create_first_superuser(
+        &self,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
         let outcome = self
-            .run(Replay::Unsafe, || insert_first_superuser(&self.pool, user))
+            .run(Replay::Unsafe, || {
+                insert_first_superuser(&self.pool, user, event)
+            })
             .await;
         match outcome {
             // Of two at once with the same name, the later may meet the name before the conflict.
@@ -74,10 +81,10 @@ impl UserStore for PostgresStore {
         id: UserId,
         email: &EmailAddress,
         verification: Generation,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
         self.run(Replay::Unsafe, || async {
-            if confirm(&self.pool, id, email, verification, now).await? {
+            if confirm(&self.pool, id, email, verification, event).await? {
                 return Ok(EmailConfirmation::Confirmed);
             }
             Ok(match is_verified(&self.pool, id, email).await? {
@@ -89,7 +96,22 @@ impl UserStore for PostgresStore {
     }
 }
 
-async fn insert_user(pool: &PgPool, new: &NewUser) -> Result<(), Error> {
+async fn register(
+    pool: &PgPool,
+    user: &NewUser,
+    mail: Option<&NewMail>,
+    event: &AuditEvent,
+) -> Result<(), Error> {
+    let mut transaction = pool.begin().await?;
+    insert_user(&mut *transaction, user).await?;
+    if let Some(mail) = mail {
+        outbox::enqueue(&mut *transaction, mail).await?;
+    }
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await
+}
+
+async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(), Error> {
     let user = &new.user;
     sqlx::query(
         "INSERT INTO auth_users
@@ -107,50 +129,18 @@ async fn insert_user(pool: &PgPool, new: &NewUser) -> Result<(), Error> {
     .bind(user.is_active)
     .bind(user.is_superuser)
     .bind(rows::to_sql(user.created_at)?)
-    .execute(pool)
-    .await
-    .map(drop)
-}
-
-/// One statement, and so one round trip and one transaction.
-async fn insert_user_with_mail(pool: &PgPool, new: &NewUser, mail: &NewMail) -> Result<(), Error> {
-    let user = &new.user;
-    sqlx::query(
-        "WITH created AS (
-             INSERT INTO auth_users
-                 (id, username, username_canonical, email, email_key, password_hash,
-                  email_verified_at, is_active, is_superuser, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-             RETURNING id
-         )
-         INSERT INTO auth_outbox (id, kind, address, address_key, due)
-         SELECT $11, $12, $13, $14, $15
-         FROM created
-         ON CONFLICT (kind, address_key) WHERE abandoned_at IS NULL DO NOTHING",
-    )
-    .bind(user.id.as_uuid())
-    .bind(user.username.as_str())
-    .bind(user.username.canonical())
-    .bind(user.email.as_str())
-    .bind(user.email.key())
-    .bind(new.password_hash.as_stored())
-    .bind(user.email_verified_at.map(rows::to_sql).transpose()?)
-    .bind(user.is_active)
-    .bind(user.is_superuser)
-    .bind(rows::to_sql(user.created_at)?)
-    .bind(mail.id)
-    .bind(mail.kind.as_str())
-    .bind(mail.to.as_str())
-    .bind(mail.to.key())
-    .bind(rows::to_sql(mail.due)?)
-    .execute(pool)
+    .execute(executor)
     .await
     .map(drop)
 }
 
 /// Serializable isolation, since not all compatible engines have advisory locks: of two
 /// transactions that both found no superuser, one fails and is run again.
-async fn insert_first_superuser(pool: &PgPool, new: &NewUser) -> Result<bool, Error> {
+async fn insert_first_superuser(
+    pool: &PgPool,
+    new: &NewUser,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
     let user = &new.user;
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
@@ -173,8 +163,12 @@ async fn insert_first_superuser(pool: &PgPool, new: &NewUser) -> Result<bool, Er
     .bind(rows::to_sql(user.created_at)?)
     .execute(&mut *transaction)
     .await?;
+    let created = created.rows_affected() == 1;
+    if created {
+        events::insert(&mut *transaction, event).await?;
+    }
     transaction.commit().await?;
-    Ok(created.rows_affected() == 1)
+    Ok(created)
 }
 
 async fn superuser_exists(pool: &PgPool) -> Result<bool, Error> {
@@ -263,8 +257,9 @@ async fn confirm(
     id: UserId,
     email: &EmailAddress,
     verification: Generation,
-    now: Timestamp,
+    event: &AuditEvent,
 ) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
     let confirmed = sqlx::query(
         "UPDATE auth_users
          SET email_verified_at = $4
@@ -274,10 +269,15 @@ async fn confirm(
     .bind(id.as_uuid())
     .bind(email.key())
     .bind(stored::number(verification.number()))
-    .bind(rows::to_sql(now)?)
-    .execute(pool)
+    .bind(rows::to_sql(event.at)?)
+    .execute(&mut *transaction)
     .await?;
-    Ok(confirmed.rows_affected() == 1)
+    let confirmed = confirmed.rows_affected() == 1;
+    if confirmed {
+        events::insert(&mut *transaction, event).await?;
+    }
+    transaction.commit().await?;
+    Ok(confirmed)
 }
 
 async fn is_verified(

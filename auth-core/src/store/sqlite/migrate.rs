@@ -22,6 +22,11 @@ fn migrations() -> Vec<Migration> {
             "outbox",
             include_str!("../../../migrations/sqlite/0003_outbox.sql"),
         ),
+        stored::migration(
+            4,
+            "events",
+            include_str!("../../../migrations/sqlite/0004_events.sql"),
+        ),
     ]
 }
 

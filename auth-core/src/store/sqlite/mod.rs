@@ -6,6 +6,7 @@
 
 mod connection;
 mod error;
+mod events;
 mod migrate;
 mod outbox;
 mod rows;

@@ -3,22 +3,29 @@
 use async_trait::async_trait;
 use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
 
-use super::{SqliteStore, error::store_error, outbox, rows};
+use super::{SqliteStore, error::store_error, events, outbox, rows};
+use crate::audit::AuditEvent;
 use crate::store::{EmailConfirmation, NewMail, NewUser, StoreError, UserStore, stored};
 use crate::{EmailAddress, Generation, PasswordHash, Timestamp, User, UserId, Username};
 
 #[async_trait]
 impl UserStore for SqliteStore {
-    async fn create_user(&self, user: &NewUser, mail: Option<&NewMail>) -> Result<(), StoreError> {
-        let outcome = match mail {
-            None => insert_user(&self.writer, user).await,
-            Some(mail) => insert_user_with_mail(&self.writer, user, mail).await,
-        };
+    async fn create_user(
+        &self,
+        user: &NewUser,
+        mail: Option<&NewMail>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        let outcome = register(&self.writer, user, mail, event).await;
         outcome.map_err(store_error)
     }
 
-    async fn create_first_superuser(&self, user: &NewUser) -> Result<bool, StoreError> {
-        let outcome = insert_first_superuser(&self.writer, user).await;
+    async fn create_first_superuser(
+        &self,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let outcome = insert_first_superuser(&self.writer, user, event).await;
         outcome.map_err(store_error)
     }
 
@@ -57,9 +64,9 @@ impl UserStore for SqliteStore {
         id: UserId,
         email: &EmailAddress,
         verification: Generation,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
-        let outcome = confirm(&self.writer, id, email, verification, now).await;
+        let outcome = confirm(&self.writer, id, email, verification, event).await;
         if outcome.map_err(store_error)? {
             return Ok(EmailConfirmation::Confirmed);
         }
@@ -94,19 +101,28 @@ async fn insert_user(executor: impl SqliteExecutor<'_>, new: &NewUser) -> Result
     .map(drop)
 }
 
-async fn insert_user_with_mail(
+async fn register(
     pool: &SqlitePool,
     user: &NewUser,
-    mail: &NewMail,
+    mail: Option<&NewMail>,
+    event: &AuditEvent,
 ) -> Result<(), Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     insert_user(&mut *transaction, user).await?;
-    outbox::enqueue(&mut *transaction, mail).await?;
+    if let Some(mail) = mail {
+        outbox::enqueue(&mut *transaction, mail).await?;
+    }
+    events::insert(&mut *transaction, event).await?;
     transaction.commit().await
 }
 
-async fn insert_first_superuser(pool: &SqlitePool, new: &NewUser) -> Result<bool, Error> {
+async fn insert_first_superuser(
+    pool: &SqlitePool,
+    new: &NewUser,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
     let user = &new.user;
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
@@ -123,9 +139,14 @@ async fn insert_first_superuser(pool: &SqlitePool, new: &NewUser) -> Result<bool
     .bind(user.email_verified_at.map(Timestamp::unix_micros))
     .bind(user.is_active)
     .bind(user.created_at.unix_micros())
-    .execute(pool)
+    .execute(&mut *transaction)
     .await?;
-    Ok(created.rows_affected() == 1)
+    let created = created.rows_affected() == 1;
+    if created {
+        events::insert(&mut *transaction, event).await?;
+    }
+    transaction.commit().await?;
+    Ok(created)
 }
 
 async fn select_credentials(
@@ -209,8 +230,9 @@ async fn confirm(
     id: UserId,
     email: &EmailAddress,
     verification: Generation,
-    now: Timestamp,
+    event: &AuditEvent,
 ) -> Result<bool, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let confirmed = sqlx::query(
         "UPDATE auth_users
          SET email_verified_at = ?4
@@ -220,10 +242,15 @@ async fn confirm(
     .bind(id.as_uuid())
     .bind(email.key())
     .bind(stored::number(verification.number()))
-    .bind(now.unix_micros())
-    .execute(pool)
+    .bind(event.at.unix_micros())
+    .execute(&mut *transaction)
     .await?;
-    Ok(confirmed.rows_affected() == 1)
+    let confirmed = confirmed.rows_affected() == 1;
+    if confirmed {
+        events::insert(&mut *transaction, event).await?;
+    }
+    transaction.commit().await?;
+    Ok(confirmed)
 }
 
 async fn is_verified(

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 
+use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
 use crate::store::{ClaimedMail, NewMail, NewSession, NewUser, Store};
-use crate::{EmailAddress, PasswordHash, Timestamp, User, UserId, Username};
+use crate::{EmailAddress, PasswordHash, RequestContext, Timestamp, User, UserId, Username};
 
 /// How long the cases' sessions last.
 pub(super) const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -21,6 +22,16 @@ pub(super) const CROWD: usize = 100;
 /// When the cases take place: never a round number, so that lost digits are seen.
 pub(super) fn now() -> Timestamp {
     Timestamp::from_unix_micros(1_700_000_000_123_457)
+}
+
+/// An event of the cases' time.
+pub(super) fn event() -> AuditEvent {
+    event_at(now())
+}
+
+pub(super) fn event_at(at: Timestamp) -> AuditEvent {
+    let context = RequestContext::default();
+    AuditEvent::new(at, AuditAct::LoggedIn, Actor::System, &context)
 }
 
 pub(super) fn address(text: &str) -> EmailAddress {
@@ -48,7 +59,7 @@ pub(super) fn mail_to(email: &EmailAddress) -> NewMail {
 
 pub(super) async fn create(store: &Arc<dyn Store>, name: &str) -> NewUser {
     let user = new_user(name);
-    store.create_user(&user, None).await.unwrap();
+    store.create_user(&user, None, &event()).await.unwrap();
     user
 }
 

@@ -25,6 +25,7 @@
     reason = "a case is a test: it panics when the store does not conform"
 )]
 
+mod events;
 mod fixtures;
 mod outbox;
 mod sessions;
@@ -33,6 +34,7 @@ mod verification;
 
 use std::sync::Arc;
 
+pub use self::events::*;
 pub use self::outbox::*;
 pub use self::sessions::*;
 pub use self::users::*;
@@ -106,6 +108,12 @@ macro_rules! store_conformance {
             a_claim_that_was_lost_changes_nothing
             holds_one_mail_of_a_kind_for_an_address
             takes_any_reason_for_the_operator
+            s12_6_removes_events_from_before_a_time
+            s14_4_an_act_and_its_event_are_one
+            s14_4_lists_events_as_they_were_told
+            s14_4_tells_of_a_verification_once
+            s14_4_tells_of_the_first_superuser_once
+            finds_events_by_user_kind_request_and_time
         }
     };
     (@cases $module:ident $factory:ident $($case:ident)*) => {
@@ -133,6 +141,7 @@ mod tests {
             include_str!("verification.rs"),
             include_str!("sessions.rs"),
             include_str!("outbox.rs"),
+            include_str!("events.rs"),
         ] {
             for line in source.lines() {
                 let Some(case) = line.strip_prefix("pub async fn ") else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::fixtures::{CROWD, LIFETIME, begin_session, create, hash, new_user, now, race};
+use super::fixtures::{CROWD, LIFETIME, begin_session, create, event, hash, new_user, now, race};
 use crate::store::{NewSession, Store};
 use crate::{Generation, RevocationReason, Session, SessionId, SessionOwner, Timestamp, UserId};
 
@@ -15,7 +15,7 @@ pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
     let mut admin = new_user("admin");
     admin.user.is_superuser = true;
     admin.user.email_verified_at = Some(now());
-    store.create_user(&admin, None).await.unwrap();
+    store.create_user(&admin, None, &event()).await.unwrap();
     let alice = create(&store, "alice").await;
     for user in [admin, alice] {
         let session = begin_session(&store, &user).await;
@@ -36,7 +36,7 @@ pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
 pub async fn s9_3_begins_no_session_for_an_inactive_user(store: Arc<dyn Store>) {
     let mut inactive = new_user("inactive");
     inactive.user.is_active = false;
-    store.create_user(&inactive, None).await.unwrap();
+    store.create_user(&inactive, None, &event()).await.unwrap();
     for id in [inactive.user.id, UserId::generate()] {
         let session = NewSession::new(id, now(), now() + LIFETIME);
         let begun = store.create_session(&session, &inactive.password_hash);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fixtures::{
-    CROWD, address, claim_all, create, hash, mail_to, new_user, now, race, user_with_address,
+    CROWD, address, claim_all, create, event, hash, mail_to, new_user, now, race, user_with_address,
 };
 use crate::store::{NewSession, NewUser, Store, StoreError};
 use crate::{EmailAddress, Timestamp, User, UserId, Username};
@@ -21,7 +21,7 @@ pub async fn finds_a_user_as_it_was_created(store: Arc<dyn Store>) {
     bob.user.is_superuser = true;
     bob.user.is_active = false;
     for user in [&alice, &bob] {
-        store.create_user(user, None).await.unwrap();
+        store.create_user(user, None, &event()).await.unwrap();
     }
 
     for (user, spelling) in [(&alice, "ALICE"), (&bob, "bob")] {
@@ -48,7 +48,7 @@ pub async fn keeps_times_to_the_microsecond(store: Arc<dyn Store>) {
         let mut user = new_user(&format!("user{index}"));
         user.user.created_at = time;
         user.user.email_verified_at = Some(time);
-        store.create_user(&user, None).await.unwrap();
+        store.create_user(&user, None, &event()).await.unwrap();
         let found = store.find_user(user.user.id).await.unwrap();
         assert_eq!(found, Some(user.user.clone()));
 
@@ -65,7 +65,7 @@ pub async fn keeps_names_that_new_users_may_not_choose(store: Arc<dyn Store>) {
     let mut user = new_user("placeholder");
     user.user.username = Username::from_stored("Zoë Ⅷ", "zoë viii");
     user.user.email = EmailAddress::from_stored("\"Zoë\"@old", "\"zoë\"@old");
-    store.create_user(&user, None).await.unwrap();
+    store.create_user(&user, None, &event()).await.unwrap();
     let found = store.find_user(user.user.id).await.unwrap();
     assert_eq!(found, Some(user.user.clone()));
     let found = store.find_credentials(&user.user.username).await.unwrap();
@@ -77,7 +77,7 @@ pub async fn s3_1_refuses_a_username_that_differs_only_in_case(store: Arc<dyn St
     let first = create(&store, "Alice").await;
     for spelling in ["Alice", "alice", "ALICE"] {
         let other = user_with_address(spelling, "other@example.org");
-        let refused = store.create_user(&other, None).await;
+        let refused = store.create_user(&other, None, &event()).await;
         assert!(
             matches!(refused, Err(StoreError::UsernameTaken)),
             "{refused:?}"
@@ -91,14 +91,14 @@ pub async fn s3_1_refuses_a_username_that_differs_only_in_case(store: Arc<dyn St
 /// One address is one user, however it is spelt.
 pub async fn s3_4_refuses_an_address_that_differs_only_in_case(store: Arc<dyn Store>) {
     let first = user_with_address("alice", "Alice@Bücher.example");
-    store.create_user(&first, None).await.unwrap();
+    store.create_user(&first, None, &event()).await.unwrap();
     for spelling in [
         "Alice@Bücher.example",
         "alice@BÜCHER.example",
         "ALICE@xn--bcher-kva.EXAMPLE",
     ] {
         let other = user_with_address("bob", spelling);
-        let refused = store.create_user(&other, None).await;
+        let refused = store.create_user(&other, None, &event()).await;
         assert!(
             matches!(refused, Err(StoreError::EmailTaken)),
             "{refused:?}"
@@ -106,7 +106,7 @@ pub async fn s3_4_refuses_an_address_that_differs_only_in_case(store: Arc<dyn St
         assert_eq!(store.find_user(other.user.id).await.unwrap(), None);
     }
     let other = user_with_address("bob", "a.lice@bücher.example");
-    store.create_user(&other, None).await.unwrap();
+    store.create_user(&other, None, &event()).await.unwrap();
 }
 
 /// Of many registrations of one name at once, in all spellings, one makes a user and a mail.
@@ -144,7 +144,7 @@ async fn register_at_once(
         let user = users.get(index).cloned().unwrap();
         async move {
             let mail = mail_to(&user.user.email);
-            store.create_user(&user, Some(&mail)).await
+            store.create_user(&user, Some(&mail), &event()).await
         }
     })
     .await;
@@ -172,7 +172,7 @@ pub async fn tells_of_the_username_where_the_address_is_taken_too(store: Arc<dyn
     let user = create(&store, "alice").await;
     let mut again = new_user("alice");
     again.user.email = user.user.email.clone();
-    let refused = store.create_user(&again, None).await;
+    let refused = store.create_user(&again, None, &event()).await;
     assert!(
         matches!(refused, Err(StoreError::UsernameTaken)),
         "{refused:?}"
@@ -183,7 +183,10 @@ pub async fn tells_of_the_username_where_the_address_is_taken_too(store: Arc<dyn
 pub async fn s8_5_creates_a_user_and_the_mail_or_neither(store: Arc<dyn Store>) {
     let alice = new_user("alice");
     let mail = mail_to(&alice.user.email);
-    store.create_user(&alice, Some(&mail)).await.unwrap();
+    store
+        .create_user(&alice, Some(&mail), &event())
+        .await
+        .unwrap();
     let mails = claim_all(&store, now()).await;
     assert_eq!(mails.len(), 1);
     let claimed = mails.first().unwrap();
@@ -191,7 +194,7 @@ pub async fn s8_5_creates_a_user_and_the_mail_or_neither(store: Arc<dyn Store>) 
 
     let impostor = user_with_address("alice", "other@example.org");
     let mail = mail_to(&impostor.user.email);
-    let refused = store.create_user(&impostor, Some(&mail)).await;
+    let refused = store.create_user(&impostor, Some(&mail), &event()).await;
     refused.unwrap_err();
     assert!(claim_all(&store, now()).await.is_empty());
 
@@ -199,7 +202,10 @@ pub async fn s8_5_creates_a_user_and_the_mail_or_neither(store: Arc<dyn Store>) 
     let bob = new_user("bob");
     store.enqueue_mail(&mail_to(&bob.user.email)).await.unwrap();
     let mail = mail_to(&bob.user.email);
-    store.create_user(&bob, Some(&mail)).await.unwrap();
+    store
+        .create_user(&bob, Some(&mail), &event())
+        .await
+        .unwrap();
     assert_eq!(claim_all(&store, now()).await.len(), 1);
 }
 
@@ -207,13 +213,23 @@ pub async fn s8_5_creates_a_user_and_the_mail_or_neither(store: Arc<dyn Store>) 
 pub async fn s17_1_creates_the_first_superuser_once(store: Arc<dyn Store>) {
     create(&store, "alice").await;
     let admin = new_user("admin");
-    assert!(store.create_first_superuser(&admin).await.unwrap());
+    assert!(
+        store
+            .create_first_superuser(&admin, &event())
+            .await
+            .unwrap()
+    );
     let found = store.find_user(admin.user.id).await.unwrap().unwrap();
     assert!(found.is_superuser);
 
     for name in ["admin", "root"] {
         let second = new_user(name);
-        assert!(!store.create_first_superuser(&second).await.unwrap());
+        assert!(
+            !store
+                .create_first_superuser(&second, &event())
+                .await
+                .unwrap()
+        );
         assert_eq!(store.find_user(second.user.id).await.unwrap(), None);
     }
 }
@@ -224,7 +240,9 @@ pub async fn s17_1_of_many_first_superusers_one_is_created(store: Arc<dyn Store>
         let store = Arc::clone(&store);
         async move {
             let name = format!("admin{}", index / 2);
-            store.create_first_superuser(&new_user(&name)).await
+            store
+                .create_first_superuser(&new_user(&name), &event())
+                .await
         }
     })
     .await;
@@ -235,7 +253,9 @@ pub async fn s17_1_of_many_first_superusers_one_is_created(store: Arc<dyn Store>
 /// The name of an ordinary user cannot be the first superuser's.
 pub async fn refuses_a_first_superuser_whose_name_is_taken(store: Arc<dyn Store>) {
     create(&store, "alice").await;
-    let refused = store.create_first_superuser(&new_user("Alice")).await;
+    let refused = store
+        .create_first_superuser(&new_user("Alice"), &event())
+        .await;
     assert!(
         matches!(
             refused,
@@ -244,7 +264,7 @@ pub async fn refuses_a_first_superuser_whose_name_is_taken(store: Arc<dyn Store>
         "{refused:?}"
     );
     let other = user_with_address("bob", "ALICE@example.org");
-    let refused = store.create_first_superuser(&other).await;
+    let refused = store.create_first_superuser(&other, &event()).await;
     assert!(
         matches!(refused, Err(StoreError::EmailTaken)),
         "{refused:?}"
@@ -323,7 +343,10 @@ pub async fn s15_1_strings_are_data_whatever_they_hold(store: Arc<dyn Store>) {
         let user = User::new(UserId::generate(), username, email, now());
         let user = NewUser::new(user, hash(payload));
         let mail = mail_to(&user.user.email);
-        store.create_user(&user, Some(&mail)).await.unwrap();
+        store
+            .create_user(&user, Some(&mail), &event())
+            .await
+            .unwrap();
         let found = store.find_credentials(&user.user.username).await.unwrap();
         let (found, found_hash) = found.unwrap();
         assert_eq!((found, found_hash.as_stored()), (user.user, payload));
@@ -337,7 +360,7 @@ pub async fn s15_1_strings_are_data_whatever_they_hold(store: Arc<dyn Store>) {
     assert_eq!(found, alice.user);
     assert_eq!(found_hash.as_stored(), alice.password_hash.as_stored());
     let taken = user_with_address("bob", address("alice@example.org").as_str());
-    let refused = store.create_user(&taken, None).await;
+    let refused = store.create_user(&taken, None, &event()).await;
     assert!(
         matches!(refused, Err(StoreError::EmailTaken)),
         "{refused:?}"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixtures::{address, begin_session, create, new_user, now, race};
+use super::fixtures::{address, begin_session, create, event, event_at, new_user, now, race};
 use crate::store::{EmailConfirmation, Store};
 use crate::{Generation, UserId};
 
@@ -19,16 +19,20 @@ pub async fn marks_the_address_as_verified(store: Arc<dyn Store>) {
 
     let before = store.find_session(session.id).await.unwrap().unwrap();
     assert!(!before.owner.email_verified);
-    let confirmed = store.confirm_email(user.id, &email, verification, now());
-    assert_eq!(confirmed.await.unwrap(), EmailConfirmation::Confirmed);
+    let confirmed = store
+        .confirm_email(user.id, &email, verification, &event())
+        .await;
+    assert_eq!(confirmed.unwrap(), EmailConfirmation::Confirmed);
     let after = store.find_session(session.id).await.unwrap().unwrap();
     assert!(after.owner.email_verified);
     let user = store.find_user(user.id).await.unwrap().unwrap();
     assert_eq!(user.email_verified_at, Some(now()));
 
-    let later = now() + Duration::from_secs(1);
-    let again = store.confirm_email(user.id, &email, verification, later);
-    assert_eq!(again.await.unwrap(), EmailConfirmation::AlreadyConfirmed);
+    let later = event_at(now() + Duration::from_secs(1));
+    let again = store
+        .confirm_email(user.id, &email, verification, &later)
+        .await;
+    assert_eq!(again.unwrap(), EmailConfirmation::AlreadyConfirmed);
     assert_eq!(store.find_user(user.id).await.unwrap(), Some(user));
 }
 
@@ -41,8 +45,10 @@ pub async fn s8_1_a_newer_verification_ends_the_earlier_ones(store: Arc<dyn Stor
     let confirm = |verification| {
         let (store, alice) = (Arc::clone(&store), alice.clone());
         async move {
-            let outcome = store.confirm_email(alice.id, &alice.email, verification, now());
-            outcome.await.unwrap()
+            let outcome = store
+                .confirm_email(alice.id, &alice.email, verification, &event())
+                .await;
+            outcome.unwrap()
         }
     };
     assert_eq!(confirm(first).await, EmailConfirmation::Superseded);
@@ -70,7 +76,7 @@ pub async fn s8_1_a_verification_is_bound_to_its_user_and_address(store: Arc<dyn
         (bob.id, &alice.email),
         (UserId::generate(), &alice.email),
     ] {
-        let outcome = store.confirm_email(id, email, verification, now()).await;
+        let outcome = store.confirm_email(id, email, verification, &event()).await;
         assert_eq!(outcome.unwrap(), EmailConfirmation::Superseded);
     }
     for user in [alice, bob] {
@@ -85,8 +91,10 @@ pub async fn s8_1_of_many_uses_of_a_verification_one_confirms(store: Arc<dyn Sto
     let outcomes = race(20, |_| {
         let (store, alice) = (Arc::clone(&store), alice.clone());
         async move {
-            let outcome = store.confirm_email(alice.id, &alice.email, verification, now());
-            outcome.await.unwrap()
+            let outcome = store
+                .confirm_email(alice.id, &alice.email, verification, &event())
+                .await;
+            outcome.unwrap()
         }
     })
     .await;
@@ -99,10 +107,10 @@ pub async fn s8_1_of_many_uses_of_a_verification_one_confirms(store: Arc<dyn Sto
 pub async fn begins_no_verification_that_nobody_needs(store: Arc<dyn Store>) {
     let mut verified = new_user("verified");
     verified.user.email_verified_at = Some(now());
-    store.create_user(&verified, None).await.unwrap();
+    store.create_user(&verified, None, &event()).await.unwrap();
     let mut inactive = new_user("inactive");
     inactive.user.is_active = false;
-    store.create_user(&inactive, None).await.unwrap();
+    store.create_user(&inactive, None, &event()).await.unwrap();
     for email in [
         &verified.user.email,
         &inactive.user.email,

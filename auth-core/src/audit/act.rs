@@ -1,0 +1,327 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// What was done, or tried.
+///
+/// Stored and logged under its [`kind`](Self::kind); new kinds may come with each version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditAct {
+    /// The operator made a superuser.
+    SuperuserCreated,
+    /// A superuser registered a user.
+    UserRegistered,
+    /// A registration was refused.
+    #[non_exhaustive]
+    RegistrationRefused {
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
+    /// A user verified the e-mail address.
+    EmailVerified,
+    /// A verification link was refused.
+    #[non_exhaustive]
+    VerificationRefused {
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
+    /// Another verification mail was asked for, for an address known or not.
+    VerificationRequested,
+    /// A user logged in.
+    LoggedIn,
+    /// A login was refused.
+    #[non_exhaustive]
+    LoginRefused {
+        /// The rule that refused it.
+        rule: LoginRule,
+    },
+    /// A client got another access token; never stored.
+    Refreshed,
+    /// A refresh was refused.
+    #[non_exhaustive]
+    RefreshRefused {
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
+    /// A refresh token was used again that had been replaced; the session was ended.
+    #[non_exhaustive]
+    ReuseDetected {
+        /// What it looked like.
+        reuse: ReuseKind,
+        /// How long ago the session's refresh token was rotated last, in seconds.
+        age_seconds: u64,
+    },
+    /// A client logged out.
+    LoggedOut,
+    /// A session was ended by somebody else than its client.
+    SessionEnded,
+    /// Sessions of a user were ended.
+    SessionsEnded,
+    /// Every session of every user was ended.
+    AllSessionsEnded,
+    /// A user was allowed to log in again.
+    UserActivated,
+    /// A user was shut out; the sessions ended.
+    UserDeactivated,
+    /// A user was deleted; the sessions ended.
+    UserDeleted,
+    /// A user became a superuser.
+    SuperuserGranted,
+    /// A user ceased to be a superuser.
+    SuperuserRevoked,
+    /// A user's password was changed; other sessions ended.
+    PasswordChanged,
+    /// An administrative act was refused.
+    #[non_exhaustive]
+    AdministrationRefused {
+        /// The kind of the act.
+        act: Cow<'static, str>,
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
+    /// A caller asked for what only superusers may do.
+    #[non_exhaustive]
+    AccessDenied {
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
+    /// A request was refused since its client makes too many.
+    #[non_exhaustive]
+    RequestThrottled {
+        /// The budget that was used up.
+        budget: Cow<'static, str>,
+    },
+    /// The keys that sign and verify access tokens are others than before.
+    #[non_exhaustive]
+    KeysChanged {
+        /// The ids of the keys, the signing one first.
+        key_ids: Vec<String>,
+    },
+    /// More events came than could be stored.
+    #[non_exhaustive]
+    EventsLost {
+        /// How many are missing before this one.
+        events: u64,
+    },
+    /// What a newer version has written.
+    #[serde(other)]
+    Unknown,
+}
+
+impl AuditAct {
+    /// The stable name.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SuperuserCreated => "superuser_created",
+            Self::UserRegistered => "user_registered",
+            Self::RegistrationRefused { .. } => "registration_refused",
+            Self::EmailVerified => "email_verified",
+            Self::VerificationRefused { .. } => "verification_refused",
+            Self::VerificationRequested => "verification_requested",
+            Self::LoggedIn => "logged_in",
+            Self::LoginRefused { .. } => "login_refused",
+            Self::Refreshed => "refreshed",
+            Self::RefreshRefused { .. } => "refresh_refused",
+            Self::ReuseDetected { .. } => "reuse_detected",
+            Self::LoggedOut => "logged_out",
+            Self::SessionEnded => "session_ended",
+            Self::SessionsEnded => "sessions_ended",
+            Self::AllSessionsEnded => "all_sessions_ended",
+            Self::UserActivated => "user_activated",
+            Self::UserDeactivated => "user_deactivated",
+            Self::UserDeleted => "user_deleted",
+            Self::SuperuserGranted => "superuser_granted",
+            Self::SuperuserRevoked => "superuser_revoked",
+            Self::PasswordChanged => "password_changed",
+            Self::AdministrationRefused { .. } => "administration_refused",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::RequestThrottled { .. } => "request_throttled",
+            Self::KeysChanged { .. } => "keys_changed",
+            Self::EventsLost { .. } => "events_lost",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What came of it.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::RegistrationRefused { .. }
+            | Self::VerificationRefused { .. }
+            | Self::LoginRefused { .. }
+            | Self::RefreshRefused { .. }
+            | Self::ReuseDetected { .. }
+            | Self::AdministrationRefused { .. }
+            | Self::AccessDenied { .. }
+            | Self::RequestThrottled { .. } => Outcome::Refused,
+            Self::EventsLost { .. } => Outcome::Failed,
+            _ => Outcome::Done,
+        }
+    }
+
+    /// The stable name of the rule or reason behind it, where there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::RegistrationRefused { code }
+            | Self::VerificationRefused { code }
+            | Self::RefreshRefused { code }
+            | Self::AdministrationRefused { code, .. }
+            | Self::AccessDenied { code } => Some(code),
+            Self::LoginRefused { rule } => Some(rule.as_str()),
+            Self::ReuseDetected { reuse, .. } => Some(reuse.as_str()),
+            Self::RequestThrottled { budget } => Some(budget),
+            _ => None,
+        }
+    }
+}
+
+/// How an act ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// A rule forbade it.
+    Refused,
+    /// It could not be done.
+    Failed,
+}
+
+impl Outcome {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Makes an enum whose variants have stable names.
+macro_rules! named {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// The stable name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+named! {
+    /// The rule that refused a login; for the operator only, since the client must not know.
+    pub enum LoginRule {
+        /// Nobody has this name.
+        UnknownUser = "unknown_user",
+        /// The password is another one.
+        WrongPassword = "wrong_password",
+        /// The user may not log in.
+        InactiveUser = "inactive_user",
+        /// The password is longer than any password may be; it was not looked at.
+        PasswordTooLong = "password_too_long",
+        /// The password is right, but the address is not verified.
+        EmailNotVerified = "email_not_verified",
+        /// The password was changed while it was being checked.
+        PasswordReplaced = "password_replaced",
+        /// Too many tries have failed for this name.
+        AccountThrottled = "account_throttled",
+        /// Too many tries have failed from this network.
+        NetworkThrottled = "network_throttled",
+        /// More passwords are waiting to be hashed than the machine can do in time.
+        Overloaded = "overloaded",
+        /// The store or the service failed.
+        ServiceFailed = "service_failed",
+        /// What a newer version has written.
+        Unknown = "unknown",
+    }
+}
+
+named! {
+    /// What the reuse of a refresh token looked like.
+    pub enum ReuseKind {
+        /// One generation behind, after the grace: a lost answer, a forgotten tab, or a thief.
+        LostAnswer = "lost_answer",
+        /// One generation behind, and the client did not present the key of that rotation.
+        OtherClient = "other_client",
+        /// More than one generation behind: the token had been replaced and its successor used.
+        OldGeneration = "old_generation",
+        /// What a newer version has written.
+        Unknown = "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_is_what_is_stored() {
+        let code: Cow<'static, str> = "x".into();
+        for act in [
+            AuditAct::SuperuserCreated,
+            AuditAct::UserRegistered,
+            AuditAct::RegistrationRefused { code: code.clone() },
+            AuditAct::EmailVerified,
+            AuditAct::VerificationRefused { code: code.clone() },
+            AuditAct::VerificationRequested,
+            AuditAct::LoggedIn,
+            AuditAct::LoginRefused {
+                rule: LoginRule::WrongPassword,
+            },
+            AuditAct::Refreshed,
+            AuditAct::RefreshRefused { code: code.clone() },
+            AuditAct::ReuseDetected {
+                reuse: ReuseKind::LostAnswer,
+                age_seconds: 7,
+            },
+            AuditAct::LoggedOut,
+            AuditAct::SessionEnded,
+            AuditAct::SessionsEnded,
+            AuditAct::AllSessionsEnded,
+            AuditAct::UserActivated,
+            AuditAct::UserDeactivated,
+            AuditAct::UserDeleted,
+            AuditAct::SuperuserGranted,
+            AuditAct::SuperuserRevoked,
+            AuditAct::PasswordChanged,
+            AuditAct::AdministrationRefused {
+                act: "user_deleted".into(),
+                code: code.clone(),
+            },
+            AuditAct::AccessDenied { code: code.clone() },
+            AuditAct::RequestThrottled { budget: code },
+            AuditAct::KeysChanged {
+                key_ids: vec!["a".to_owned()],
+            },
+            AuditAct::EventsLost { events: 3 },
+        ] {
+            let json = serde_json::to_value(&act).unwrap();
+            assert_eq!(json["kind"], act.kind());
+            assert_eq!(serde_json::from_value::<AuditAct>(json).unwrap(), act);
+        }
+    }
+
+    #[test]
+    fn an_act_of_a_newer_version_can_be_read() {
+        let act: AuditAct = serde_json::from_str(r#"{"kind":"teleported","to":"mars"}"#).unwrap();
+        assert_eq!(act, AuditAct::Unknown);
+    }
+}

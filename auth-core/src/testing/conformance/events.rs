@@ -1,0 +1,195 @@
+//! The audit trail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fixtures::{create, event, event_at, mail_to, new_user, now};
+use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
+use crate::store::{EmailConfirmation, EventFilter, Store};
+use crate::{RequestContext, RequestId, SessionId, UserId};
+
+fn request(id: &str) -> Option<RequestId> {
+    RequestId::parse(id)
+}
+
+async fn all(store: &Arc<dyn Store>) -> Vec<AuditEvent> {
+    store.list_events(&EventFilter::default()).await.unwrap()
+}
+
+/// Every field of an event comes back as it was given, the latest event first.
+pub async fn s14_4_lists_events_as_they_were_told(store: Arc<dyn Store>) {
+    let mut context = RequestContext::default()
+        .with_peer([10, 0, 0, 1].into())
+        .with_client("2001:db8::7".parse().unwrap());
+    context.request_id = request("the-request");
+    let rule = LoginRule::WrongPassword;
+    let refused = AuditEvent::new(
+        now(),
+        AuditAct::LoginRefused { rule },
+        Actor::Anonymous,
+        &context,
+    );
+    let user = UserId::generate();
+    let done = AuditEvent::new(
+        now() + Duration::from_millis(1),
+        AuditAct::LoggedIn,
+        Actor::User(user),
+        &context,
+    )
+    .about(user)
+    .in_session(SessionId::generate());
+    let events = [refused, done];
+    store.append_events(&events).await.unwrap();
+    // As after a connection that broke before the answer.
+    store.append_events(&events).await.unwrap();
+    let [refused, done] = events;
+    assert_eq!(all(&store).await, [done, refused]);
+}
+
+/// Each condition of a filter counts, and all of them together.
+pub async fn finds_events_by_user_kind_request_and_time(store: Arc<dyn Store>) {
+    let [alice, bob] = [UserId::generate(), UserId::generate()];
+    let later = now() + Duration::from_secs(60);
+    let mut first = event().about(alice);
+    first.request_id = request("one");
+    let mut second = event_at(later).about(alice);
+    second.act = AuditAct::LoggedOut;
+    let mut third = event_at(later + Duration::from_millis(1)).about(bob);
+    third.request_id = request("one");
+    let events = [first.clone(), second.clone(), third.clone()];
+    store.append_events(&events).await.unwrap();
+    let any = EventFilter::default;
+    for (filter, expected) in [
+        (
+            EventFilter {
+                user: Some(alice),
+                ..any()
+            },
+            vec![&second, &first],
+        ),
+        (
+            EventFilter {
+                kind: Some("logged_in".to_owned()),
+                ..any()
+            },
+            vec![&third, &first],
+        ),
+        (
+            EventFilter {
+                request_id: request("one"),
+                ..any()
+            },
+            vec![&third, &first],
+        ),
+        (
+            EventFilter {
+                since: Some(later),
+                ..any()
+            },
+            vec![&third, &second],
+        ),
+        (
+            EventFilter {
+                before: Some(third.id),
+                ..any()
+            },
+            vec![&second, &first],
+        ),
+        (EventFilter { limit: 1, ..any() }, vec![&third]),
+        (
+            EventFilter {
+                user: Some(alice),
+                request_id: request("one"),
+                ..any()
+            },
+            vec![&first],
+        ),
+        (
+            EventFilter {
+                user: Some(alice),
+                kind: Some("logged_in".to_owned()),
+                ..any()
+            },
+            vec![&first],
+        ),
+        (
+            EventFilter {
+                user: Some(bob),
+                before: Some(third.id),
+                ..any()
+            },
+            vec![],
+        ),
+    ] {
+        let found = store.list_events(&filter).await.unwrap();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+}
+
+/// What is too old goes, the oldest first, no more at once than was asked for.
+pub async fn s12_6_removes_events_from_before_a_time(store: Arc<dyn Store>) {
+    let events: Vec<_> = (0..5)
+        .map(|second| event_at(now() + Duration::from_secs(second)))
+        .collect();
+    store.append_events(&events).await.unwrap();
+    let before = now() + Duration::from_secs(3);
+    assert_eq!(store.remove_events(before, 2).await.unwrap(), 2);
+    assert_eq!(all(&store).await.len(), 3);
+    assert_eq!(store.remove_events(before, 2).await.unwrap(), 1);
+    assert_eq!(store.remove_events(before, 2).await.unwrap(), 0);
+    let mut left = all(&store).await;
+    left.reverse();
+    assert_eq!(left, events[3..]);
+}
+
+/// An act and its event are one: where the act does not happen, there is no event.
+pub async fn s14_4_an_act_and_its_event_are_one(store: Arc<dyn Store>) {
+    let alice = new_user("alice");
+    let mail = mail_to(&alice.user.email);
+    let created = event();
+    store
+        .create_user(&alice, Some(&mail), &created)
+        .await
+        .unwrap();
+    assert_eq!(all(&store).await, [created.clone()]);
+    store
+        .create_user(&alice, Some(&mail), &event())
+        .await
+        .unwrap_err();
+    assert_eq!(all(&store).await, [created]);
+}
+
+/// Of two first superusers one is told of.
+pub async fn s14_4_tells_of_the_first_superuser_once(store: Arc<dyn Store>) {
+    let created = event();
+    assert!(
+        store
+            .create_first_superuser(&new_user("one"), &created)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .create_first_superuser(&new_user("two"), &event())
+            .await
+            .unwrap()
+    );
+    assert_eq!(all(&store).await, [created]);
+}
+
+/// Only the confirmation that verifies the address is told of.
+pub async fn s14_4_tells_of_a_verification_once(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let before = all(&store).await.len();
+    let begun = store.begin_email_verification(&alice.email).await.unwrap();
+    let (_, verification) = begun.unwrap();
+    for expected in [
+        EmailConfirmation::Confirmed,
+        EmailConfirmation::AlreadyConfirmed,
+    ] {
+        let event = event();
+        let outcome = store.confirm_email(alice.id, &alice.email, verification, &event);
+        assert_eq!(outcome.await.unwrap(), expected);
+    }
+    assert_eq!(all(&store).await.len(), before + 1);
+}
