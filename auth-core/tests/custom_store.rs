@@ -221,6 +221,7 @@ impl SessionStore for MemoryStore {
         &self,
         session: &NewSession,
         checked: &PasswordHash,
+        event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
         let Some(row) = tables.users.get(&session.user_id) else {
@@ -232,6 +233,7 @@ impl SessionStore for MemoryStore {
         let owner = SessionOwner::new(session.user_id);
         let begun = Session::new(session.id, owner, session.created_at, session.expires_at);
         tables.sessions.insert(session.id, begun);
+        tables.events.insert(event.id, event.clone());
         Ok(true)
     }
 
@@ -267,32 +269,37 @@ impl SessionStore for MemoryStore {
         &self,
         id: SessionId,
         _reason: RevocationReason,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+        event: &AuditEvent,
+    ) -> Result<Option<UserId>, StoreError> {
         let mut tables = self.lock();
-        Ok(match tables.sessions.get_mut(&id) {
-            Some(session) if session.revoked_at.is_none() => {
-                session.revoked_at = Some(now);
-                session.expires_at > now
-            }
-            _ => false,
-        })
+        let Some(session) = tables.sessions.get_mut(&id) else {
+            return Ok(None);
+        };
+        let was_live = session.revoked_at.is_none() && session.expires_at > event.at;
+        session.revoked_at.get_or_insert(event.at);
+        let user = session.owner.id;
+        if was_live {
+            let event = event.clone().about(user);
+            tables.events.insert(event.id, event);
+        }
+        Ok(was_live.then_some(user))
     }
 
     async fn revoke_user_sessions(
         &self,
         user: UserId,
         _reason: RevocationReason,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<u64, StoreError> {
         let mut tables = self.lock();
         let mut live = 0;
         for session in tables.sessions.values_mut() {
             if session.owner.id == user && session.revoked_at.is_none() {
-                session.revoked_at = Some(now);
-                live += u64::from(session.expires_at > now);
+                session.revoked_at = Some(event.at);
+                live += u64::from(session.expires_at > event.at);
             }
         }
+        tables.events.insert(event.id, event.clone());
         Ok(live)
     }
 }

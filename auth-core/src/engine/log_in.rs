@@ -1,6 +1,7 @@
 //! A user logs in.
 
 use super::Inner;
+use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::password::Verification;
 use crate::store::NewSession;
 use crate::{
@@ -31,7 +32,12 @@ impl Inner {
             self.may_use_tokens(owner)?;
             let now = self.clock.now();
             let session = NewSession::new(user.id, now, now + self.refresh_ttl);
-            if self.store.create_session(&session, &checked).await? {
+            let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
+                .about(user.id)
+                .in_session(session.id);
+            let begun = self.store.create_session(&session, &checked, &event);
+            if begun.await? {
+                self.trail.tell(&event);
                 if verification == Verification::MatchOutdated {
                     self.renew_hash(&user, &checked, login.password.clone())
                         .await;

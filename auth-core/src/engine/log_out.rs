@@ -1,6 +1,7 @@
 //! A client logs out.
 
 use super::Inner;
+use crate::audit::{Actor, AuditAct};
 use crate::{AuthError, RequestContext, RevocationReason};
 
 impl Inner {
@@ -15,12 +16,14 @@ impl Inner {
             .refresh_tokens
             .open(refresh_token)
             .ok_or(AuthError::TokenInvalid)?;
+        let event = self.event(AuditAct::LoggedOut, Actor::Anonymous, context);
+        let event = event.in_session(id);
         let ended = self
             .store
-            .revoke_session(id, RevocationReason::Logout, self.clock.now())
+            .revoke_session(id, RevocationReason::Logout, &event)
             .await?;
-        if ended {
-            tracing::info!(session = %id, "logged out");
+        if let Some(user) = ended {
+            self.trail.tell(&event.about(user));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A client refreshes its access token.
 
 use super::{Inner, Rotation};
+use crate::audit::{Actor, AuditAct, AuditEvent, ReuseKind};
 use crate::{
     AuthError, Generation, Refreshed, RequestContext, RevocationReason, Session, Timestamp,
 };
@@ -33,16 +34,15 @@ impl Inner {
             Verdict::Ended => Err(AuthError::TokenRevoked),
             Verdict::Expired => Err(AuthError::TokenExpired),
             Verdict::Reused => {
-                self.store
-                    .revoke_session(id, RevocationReason::ReuseDetected, now)
-                    .await?;
-                tracing::warn!(
-                    user = %session.owner.id,
-                    session = %id,
-                    presented = presented.number(),
-                    current = session.generation.number(),
-                    "a replaced refresh token was used again: the session is ended"
-                );
+                let act = reuse(&session, presented, now);
+                let event = AuditEvent::new(now, act, Actor::Anonymous, context)
+                    .about(session.owner.id)
+                    .in_session(id);
+                let reason = RevocationReason::ReuseDetected;
+                let ended = self.store.revoke_session(id, reason, &event).await?;
+                if ended.is_some() {
+                    self.trail.tell(&event);
+                }
                 Err(AuthError::TokenRevoked)
             }
         }
@@ -70,6 +70,19 @@ enum Verdict {
     Expired,
     /// Nothing, and the session is ended: somebody holds a token that was replaced.
     Reused,
+}
+
+fn reuse(session: &Session, presented: Generation, now: Timestamp) -> AuditAct {
+    let reuse = if presented.next() == Some(session.generation) {
+        ReuseKind::LostAnswer
+    } else {
+        ReuseKind::OldGeneration
+    };
+    let rotated_at = session.rotated_at.unwrap_or(session.created_at);
+    AuditAct::ReuseDetected {
+        reuse,
+        age_seconds: now.saturating_since(rotated_at).as_secs(),
+    }
 }
 
 fn judge(session: &Session, presented: Generation, now: Timestamp, rotation: Rotation) -> Verdict {

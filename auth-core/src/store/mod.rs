@@ -140,7 +140,7 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Begins a session, if the user is active and the password hash is still the one that was
-    /// checked; returns whether it did.
+    /// checked; returns whether it did. Only then is there an event.
     ///
     /// # Errors
     ///
@@ -149,6 +149,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         &self,
         session: &NewSession,
         checked: &PasswordHash,
+        event: &AuditEvent,
     ) -> Result<bool, StoreError>;
 
     /// Finds a session, with what its use depends on of its user.
@@ -173,7 +174,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
 
-    /// Ends a session for ever; returns whether it was live at `now`.
+    /// Ends a session for ever; returns whose it was, if it was live at the event's time. Only
+    /// then is there an event, which concerns that user.
     ///
     /// An expired session is marked too, since another node's clock may run behind.
     ///
@@ -184,10 +186,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         &self,
         id: SessionId,
         reason: RevocationReason,
-        now: Timestamp,
-    ) -> Result<bool, StoreError>;
+        event: &AuditEvent,
+    ) -> Result<Option<UserId>, StoreError>;
 
-    /// Ends every session of the user; returns how many of them were live at `now`.
+    /// Ends every session of the user; returns how many of them were live at the event's time.
     ///
     /// # Errors
     ///
@@ -196,7 +198,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         &self,
         user: UserId,
         reason: RevocationReason,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<u64, StoreError>;
 }
 

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use sqlx::{Error, PgPool};
 
-use super::{PostgresStore, Replay, rows};
+use super::{PostgresStore, Replay, events, rows};
+use crate::audit::AuditEvent;
 use crate::store::{NewSession, SessionStore, StoreError, stored};
 use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
@@ -13,9 +14,12 @@ impl SessionStore for PostgresStore {
         &self,
         session: &NewSession,
         checked: &PasswordHash,
+        event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || insert(&self.pool, session, checked))
-            .await
+        self.run(Replay::Unsafe, || {
+            insert(&self.pool, session, checked, event)
+        })
+        .await
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -36,11 +40,11 @@ impl SessionStore for PostgresStore {
         &self,
         id: SessionId,
         reason: RevocationReason,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+        event: &AuditEvent,
+    ) -> Result<Option<UserId>, StoreError> {
         // A second run may say that the session had ended before, which it then has: better than
         // a logout that fails.
-        self.run(Replay::Safe, || revoke(&self.pool, id, reason, now))
+        self.run(Replay::Safe, || revoke(&self.pool, id, reason, event))
             .await
     }
 
@@ -48,9 +52,9 @@ impl SessionStore for PostgresStore {
         &self,
         user: UserId,
         reason: RevocationReason,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || revoke_all(&self.pool, user, reason, now))
+        self.run(Replay::Safe, || revoke_all(&self.pool, user, reason, event))
             .await
     }
 }
@@ -61,22 +65,38 @@ async fn insert(
     pool: &PgPool,
     session: &NewSession,
     checked: &PasswordHash,
+    event: &AuditEvent,
 ) -> Result<bool, Error> {
-    let inserted = sqlx::query(
-        "INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
-         SELECT $1, id, $3, $4
-         FROM auth_users
-         WHERE id = $2 AND is_active AND password_hash = $5
-         FOR SHARE",
+    sqlx::query_scalar(
+        "WITH owner AS (
+             SELECT id
+             FROM auth_users
+             WHERE id = $2 AND is_active AND password_hash = $5
+             FOR SHARE
+         ), begun AS (
+             INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
+             SELECT $1, id, $3, $4
+             FROM owner
+             RETURNING user_id
+         ), recorded AS (
+             INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
+             SELECT $6, $7, $8, user_id, $9, $10
+             FROM begun
+         )
+         SELECT EXISTS (SELECT 1 FROM begun)",
     )
     .bind(session.id.as_uuid())
     .bind(session.user_id.as_uuid())
     .bind(rows::to_sql(session.created_at)?)
     .bind(rows::to_sql(session.expires_at)?)
     .bind(checked.as_stored())
-    .execute(pool)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
+    .bind(event.id)
+    .bind(rows::to_sql(event.at)?)
+    .bind(event.act.kind())
+    .bind(stored::request(event))
+    .bind(stored::document(event)?)
+    .fetch_one(pool)
+    .await
 }
 
 async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> {
@@ -132,28 +152,43 @@ async fn revoke(
     pool: &PgPool,
     id: SessionId,
     reason: RevocationReason,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    let was_live = sqlx::query_scalar(
-        "UPDATE auth_sessions
-         SET revoked_at = $2, revoked_reason = $3
-         WHERE id = $1 AND revoked_at IS NULL
-         RETURNING expires_at > $2",
+    event: &AuditEvent,
+) -> Result<Option<UserId>, Error> {
+    let user = sqlx::query_scalar(
+        "WITH ended AS (
+             UPDATE auth_sessions
+             SET revoked_at = $2, revoked_reason = $3
+             WHERE id = $1 AND revoked_at IS NULL
+             RETURNING user_id, expires_at > $2 AS was_live
+         ), recorded AS (
+             INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
+             SELECT $4, $2, $5, user_id, $6, $7
+             FROM ended
+             WHERE was_live
+         )
+         SELECT user_id
+         FROM ended
+         WHERE was_live",
     )
     .bind(id.as_uuid())
-    .bind(rows::to_sql(now)?)
+    .bind(rows::to_sql(event.at)?)
     .bind(reason.as_str())
+    .bind(event.id)
+    .bind(event.act.kind())
+    .bind(stored::request(event))
+    .bind(stored::document(event)?)
     .fetch_optional(pool)
     .await?;
-    Ok(was_live.unwrap_or(false))
+    Ok(user.map(UserId::from_uuid))
 }
 
 async fn revoke_all(
     pool: &PgPool,
     user: UserId,
     reason: RevocationReason,
-    now: Timestamp,
+    event: &AuditEvent,
 ) -> Result<u64, Error> {
+    let mut transaction = pool.begin().await?;
     let were_live: Vec<bool> = sqlx::query_scalar(
         "UPDATE auth_sessions
          SET revoked_at = $2, revoked_reason = $3
@@ -161,9 +196,11 @@ async fn revoke_all(
          RETURNING expires_at > $2",
     )
     .bind(user.as_uuid())
-    .bind(rows::to_sql(now)?)
+    .bind(rows::to_sql(event.at)?)
     .bind(reason.as_str())
-    .fetch_all(pool)
+    .fetch_all(&mut *transaction)
     .await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
     Ok(were_live.into_iter().map(u64::from).sum())
 }

@@ -1,9 +1,10 @@
 //! Sessions in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Error, SqlitePool};
+use sqlx::{Error, Row, SqlitePool};
 
-use super::{SqliteStore, error::store_error, rows};
+use super::{SqliteStore, error::store_error, events, rows};
+use crate::audit::AuditEvent;
 use crate::store::{NewSession, SessionStore, StoreError, stored};
 use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
@@ -13,8 +14,9 @@ impl SessionStore for SqliteStore {
         &self,
         session: &NewSession,
         checked: &PasswordHash,
+        event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = insert(&self.writer, session, checked).await;
+        let outcome = insert(&self.writer, session, checked, event).await;
         outcome.map_err(store_error)
     }
 
@@ -36,9 +38,9 @@ impl SessionStore for SqliteStore {
         &self,
         id: SessionId,
         reason: RevocationReason,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let outcome = revoke(&self.writer, id, reason, now).await;
+        event: &AuditEvent,
+    ) -> Result<Option<UserId>, StoreError> {
+        let outcome = revoke(&self.writer, id, reason, event).await;
         outcome.map_err(store_error)
     }
 
@@ -46,9 +48,9 @@ impl SessionStore for SqliteStore {
         &self,
         user: UserId,
         reason: RevocationReason,
-        now: Timestamp,
+        event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        let outcome = revoke_all(&self.writer, user, reason, now).await;
+        let outcome = revoke_all(&self.writer, user, reason, event).await;
         outcome.map_err(store_error)
     }
 }
@@ -57,7 +59,9 @@ async fn insert(
     pool: &SqlitePool,
     session: &NewSession,
     checked: &PasswordHash,
+    event: &AuditEvent,
 ) -> Result<bool, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let inserted = sqlx::query(
         "INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
          SELECT ?1, id, ?3, ?4
@@ -69,9 +73,14 @@ async fn insert(
     .bind(session.created_at.unix_micros())
     .bind(session.expires_at.unix_micros())
     .bind(checked.as_stored())
-    .execute(pool)
+    .execute(&mut *transaction)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    let begun = inserted.rows_affected() == 1;
+    if begun {
+        events::insert(&mut *transaction, event).await?;
+    }
+    transaction.commit().await?;
+    Ok(begun)
 }
 
 async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Error> {
@@ -127,28 +136,38 @@ async fn revoke(
     pool: &SqlitePool,
     id: SessionId,
     reason: RevocationReason,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    let were_live: Vec<bool> = sqlx::query_scalar(
+    event: &AuditEvent,
+) -> Result<Option<UserId>, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = ?2, revoked_reason = ?3
          WHERE id = ?1 AND revoked_at IS NULL
-         RETURNING expires_at > ?2",
+         RETURNING user_id, expires_at > ?2 AS was_live",
     )
     .bind(id.as_uuid())
-    .bind(now.unix_micros())
+    .bind(event.at.unix_micros())
     .bind(reason.as_str())
-    .fetch_all(pool)
+    .fetch_all(&mut *transaction)
     .await?;
-    Ok(were_live.contains(&true))
+    let user = match ended.first() {
+        Some(row) if row.try_get("was_live")? => Some(UserId::from_uuid(row.try_get("user_id")?)),
+        _ => None,
+    };
+    if let Some(user) = user {
+        events::insert(&mut *transaction, &event.clone().about(user)).await?;
+    }
+    transaction.commit().await?;
+    Ok(user)
 }
 
 async fn revoke_all(
     pool: &SqlitePool,
     user: UserId,
     reason: RevocationReason,
-    now: Timestamp,
+    event: &AuditEvent,
 ) -> Result<u64, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let were_live: Vec<bool> = sqlx::query_scalar(
         "UPDATE auth_sessions
          SET revoked_at = ?2, revoked_reason = ?3
@@ -156,9 +175,11 @@ async fn revoke_all(
          RETURNING expires_at > ?2",
     )
     .bind(user.as_uuid())
-    .bind(now.unix_micros())
+    .bind(event.at.unix_micros())
     .bind(reason.as_str())
-    .fetch_all(pool)
+    .fetch_all(&mut *transaction)
     .await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
     Ok(were_live.into_iter().map(u64::from).sum())
 }

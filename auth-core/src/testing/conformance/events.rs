@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixtures::{create, event, event_at, mail_to, new_user, now};
+use uuid::Uuid;
+
+use super::fixtures::{
+    LIFETIME, begin_session, create, event, event_at, hash, mail_to, new_user, now,
+};
 use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
-use crate::store::{EmailConfirmation, EventFilter, Store};
-use crate::{RequestContext, RequestId, SessionId, UserId};
+use crate::store::{EmailConfirmation, EventFilter, NewSession, Store};
+use crate::{RequestContext, RequestId, RevocationReason, SessionId, UserId};
 
 fn request(id: &str) -> Option<RequestId> {
     RequestId::parse(id)
@@ -192,4 +196,44 @@ pub async fn s14_4_tells_of_a_verification_once(store: Arc<dyn Store>) {
         assert_eq!(outcome.await.unwrap(), expected);
     }
     assert_eq!(all(&store).await.len(), before + 1);
+}
+
+/// Only a login that begins a session is told of, as the user's.
+pub async fn s14_4_tells_of_a_login_that_begins_a_session(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let before = all(&store).await.len();
+    let session = NewSession::new(alice.user.id, now(), now() + LIFETIME);
+    let told = event_at(now() + Duration::from_secs(1)).about(alice.user.id);
+    let refused = store
+        .create_session(&session, &hash("another"), &told)
+        .await;
+    assert!(!refused.unwrap());
+    assert_eq!(all(&store).await.len(), before);
+    let begun = store
+        .create_session(&session, &alice.password_hash, &told)
+        .await;
+    assert!(begun.unwrap());
+    assert_eq!(all(&store).await.first(), Some(&told));
+}
+
+/// A logout is told of once, and as the session's user's, whom only the store knows.
+pub async fn s14_4_tells_of_a_logout_once_and_whose_it_was(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = begin_session(&store, &alice).await.id;
+    let before = all(&store).await.len();
+    let logout = event_at(now() + Duration::from_secs(1));
+    for _ in 0..2 {
+        let again = AuditEvent {
+            id: Uuid::now_v7(),
+            ..logout.clone()
+        };
+        let ended = store
+            .revoke_session(id, RevocationReason::Logout, &again)
+            .await;
+        ended.unwrap();
+    }
+    let events = all(&store).await;
+    assert_eq!(events.len(), before + 1);
+    let told = events.first().unwrap();
+    assert_eq!((told.at, told.user), (logout.at, Some(alice.user.id)));
 }

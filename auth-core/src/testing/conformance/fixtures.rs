@@ -66,7 +66,9 @@ pub(super) async fn create(store: &Arc<dyn Store>, name: &str) -> NewUser {
 /// A session of the user that begins [`now`].
 pub(super) async fn begin_session(store: &Arc<dyn Store>, user: &NewUser) -> NewSession {
     let session = NewSession::new(user.user.id, now(), now() + LIFETIME);
-    let begun = store.create_session(&session, &user.password_hash).await;
+    let begun = store
+        .create_session(&session, &user.password_hash, &event())
+        .await;
     assert!(begun.unwrap(), "the session begins");
     session
 }

@@ -111,6 +111,8 @@ macro_rules! store_conformance {
             s12_6_removes_events_from_before_a_time
             s14_4_an_act_and_its_event_are_one
             s14_4_lists_events_as_they_were_told
+            s14_4_tells_of_a_login_that_begins_a_session
+            s14_4_tells_of_a_logout_once_and_whose_it_was
             s14_4_tells_of_a_verification_once
             s14_4_tells_of_the_first_superuser_once
             finds_events_by_user_kind_request_and_time

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::fixtures::{CROWD, LIFETIME, begin_session, create, event, hash, new_user, now, race};
+use super::fixtures::{
+    CROWD, LIFETIME, begin_session, create, event, event_at, hash, new_user, now, race,
+};
 use crate::store::{NewSession, Store};
 use crate::{Generation, RevocationReason, Session, SessionId, SessionOwner, Timestamp, UserId};
 
@@ -39,8 +41,10 @@ pub async fn s9_3_begins_no_session_for_an_inactive_user(store: Arc<dyn Store>) 
     store.create_user(&inactive, None, &event()).await.unwrap();
     for id in [inactive.user.id, UserId::generate()] {
         let session = NewSession::new(id, now(), now() + LIFETIME);
-        let begun = store.create_session(&session, &inactive.password_hash);
-        assert!(!begun.await.unwrap());
+        let begun = store
+            .create_session(&session, &inactive.password_hash, &event())
+            .await;
+        assert!(!begun.unwrap());
         assert_eq!(store.find_session(session.id).await.unwrap(), None);
     }
 }
@@ -52,8 +56,10 @@ pub async fn begins_no_session_after_the_password_has_changed(store: Arc<dyn Sto
     let replaced = store.replace_password_hash(alice.user.id, &alice.password_hash, &another);
     assert!(replaced.await.unwrap());
     let session = NewSession::new(alice.user.id, now(), now() + LIFETIME);
-    let begun = store.create_session(&session, &alice.password_hash);
-    assert!(!begun.await.unwrap());
+    let begun = store
+        .create_session(&session, &alice.password_hash, &event())
+        .await;
+    assert!(!begun.unwrap());
     assert_eq!(store.find_session(session.id).await.unwrap(), None);
 }
 
@@ -115,7 +121,13 @@ pub async fn s7_7_no_rotation_succeeds_after_the_revocation(store: Arc<dyn Store
             let (store, acknowledged) = (Arc::clone(&store), Arc::clone(&acknowledged));
             async move {
                 if index == revoker {
-                    assert!(store.revoke_session(id, LOGOUT, now()).await.unwrap());
+                    assert!(
+                        store
+                            .revoke_session(id, LOGOUT, &event())
+                            .await
+                            .unwrap()
+                            .is_some()
+                    );
                     acknowledged.store(true, Ordering::SeqCst);
                 } else {
                     rotate_until_revoked(&store, id, &acknowledged).await;
@@ -146,21 +158,29 @@ pub async fn revokes_a_session_once(store: Arc<dyn Store>) {
     let id = begin_session(&store, &alice).await.id;
     let outcomes = race(20, |_| {
         let store = Arc::clone(&store);
-        async move { store.revoke_session(id, LOGOUT, now()).await.unwrap() }
+        async move { store.revoke_session(id, LOGOUT, &event()).await.unwrap() }
     })
     .await;
-    assert_eq!(outcomes.into_iter().filter(|&ended| ended).count(), 1);
+    assert_eq!(outcomes.into_iter().filter(Option::is_some).count(), 1);
     let later = now() + Duration::from_secs(1);
     for reason in [
         RevocationReason::ReuseDetected,
         RevocationReason::Administrative,
     ] {
-        assert!(!store.revoke_session(id, reason, later).await.unwrap());
+        assert_eq!(
+            store
+                .revoke_session(id, reason, &event_at(later))
+                .await
+                .unwrap(),
+            None
+        );
     }
     let session = store.find_session(id).await.unwrap().unwrap();
     assert_eq!(session.revoked_at, Some(now()));
-    let unknown = store.revoke_session(SessionId::generate(), LOGOUT, now());
-    assert!(!unknown.await.unwrap());
+    let unknown = store
+        .revoke_session(SessionId::generate(), LOGOUT, &event())
+        .await;
+    assert_eq!(unknown.unwrap(), None);
 }
 
 /// An expired session was not live, but is marked: to another node it may be live still.
@@ -168,7 +188,10 @@ pub async fn revokes_an_expired_session_too(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
     let session = begin_session(&store, &alice).await;
     let end = session.expires_at;
-    assert!(!store.revoke_session(session.id, LOGOUT, end).await.unwrap());
+    let ended = store
+        .revoke_session(session.id, LOGOUT, &event_at(end))
+        .await;
+    assert_eq!(ended.unwrap(), None);
     assert_eq!(rotate(&store, session.id, 0, now()).await, None);
 }
 
@@ -177,8 +200,8 @@ pub async fn s7_9_revoking_a_session_leaves_others_alive(store: Arc<dyn Store>) 
     let alice = create(&store, "alice").await;
     let ended = begin_session(&store, &alice).await;
     let other = begin_session(&store, &alice).await;
-    let outcome = store.revoke_session(ended.id, LOGOUT, now()).await;
-    assert!(outcome.unwrap());
+    let outcome = store.revoke_session(ended.id, LOGOUT, &event()).await;
+    assert_eq!(outcome.unwrap(), Some(alice.user.id));
     assert!(rotate(&store, other.id, 0, now()).await.is_some());
 }
 
@@ -192,16 +215,21 @@ pub async fn s7_10_revokes_all_sessions_of_one_user(store: Arc<dyn Store>) {
         ended.push(begin_session(&store, &alice).await.id);
     }
     let first = *ended.first().unwrap();
-    store.revoke_session(first, LOGOUT, now()).await.unwrap();
+    let logout = store.revoke_session(first, LOGOUT, &event()).await;
+    assert!(logout.unwrap().is_some());
     let expired = NewSession::new(alice.user.id, now() - LIFETIME, now());
-    let begun = store.create_session(&expired, &alice.password_hash).await;
+    let begun = store
+        .create_session(&expired, &alice.password_hash, &event())
+        .await;
     assert!(begun.unwrap());
     ended.push(expired.id);
 
     let revoke = || async {
         let reason = RevocationReason::Administrative;
-        let revoked = store.revoke_user_sessions(alice.user.id, reason, now());
-        revoked.await.unwrap()
+        let revoked = store
+            .revoke_user_sessions(alice.user.id, reason, &event())
+            .await;
+        revoked.unwrap()
     };
     assert_eq!(revoke().await, 2);
     assert_eq!(revoke().await, 0);

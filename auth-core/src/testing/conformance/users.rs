@@ -53,7 +53,9 @@ pub async fn keeps_times_to_the_microsecond(store: Arc<dyn Store>) {
         assert_eq!(found, Some(user.user.clone()));
 
         let session = NewSession::new(user.user.id, time, time);
-        let begun = store.create_session(&session, &user.password_hash).await;
+        let begun = store
+            .create_session(&session, &user.password_hash, &event())
+            .await;
         assert!(begun.unwrap());
         let found = store.find_session(session.id).await.unwrap().unwrap();
         assert_eq!((found.created_at, found.expires_at), (time, time));
