@@ -36,7 +36,9 @@ async fn create_alice(store: &PostgresStore) -> NewUser {
 
 async fn begin_session(store: &PostgresStore, user: &NewUser) -> NewSession {
     let session = NewSession::new(user.user.id, NOW, NOW + Duration::from_secs(60));
-    let begun = store.create_session(&session, &user.password_hash, &event()).await;
+    let begun = store
+        .create_session(&session, &user.password_hash, &event())
+        .await;
     assert!(begun.unwrap());
     session
 }
@@ -232,7 +234,11 @@ async fn s9_3_a_login_waits_for_a_deactivation_that_is_about_to_commit() {
     let login = tokio::spawn({
         let store = store.clone();
         let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
-        async move { store.create_session(&session, &alice.password_hash, &event()).await }
+        async move {
+            store
+                .create_session(&session, &alice.password_hash, &event())
+                .await
+        }
     });
     let mut blocked = false;
     while !blocked {

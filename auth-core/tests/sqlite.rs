@@ -84,7 +84,9 @@ async fn writers_of_several_processes_wait_for_each_other() {
     let alice = alice();
     store.create_user(&alice, None, &event()).await.unwrap();
     let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
-    let begun = store.create_session(&session, &alice.password_hash, &event()).await;
+    let begun = store
+        .create_session(&session, &alice.password_hash, &event())
+        .await;
     assert!(begun.unwrap());
 
     let mut writers = Vec::new();
@@ -155,7 +157,9 @@ async fn s9_3_a_deactivated_user_can_use_no_session() {
     let alice = alice();
     store.create_user(&alice, None, &event()).await.unwrap();
     let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
-    let begun = store.create_session(&session, &alice.password_hash, &event()).await;
+    let begun = store
+        .create_session(&session, &alice.password_hash, &event())
+        .await;
     assert!(begun.unwrap());
     let mut other = connect(folder.path()).await;
     sqlx::query("UPDATE auth_users SET is_active = FALSE")
@@ -176,7 +180,9 @@ async fn a_commit_that_fails_is_not_acknowledged() {
     let alice = alice();
     store.create_user(&alice, None, &event()).await.unwrap();
     let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
-    let begun = store.create_session(&session, &alice.password_hash, &event()).await;
+    let begun = store
+        .create_session(&session, &alice.password_hash, &event())
+        .await;
     assert!(begun.unwrap());
     // A constraint that is checked at the commit stands in for a disk that is full.
     let mut other = connect(folder.path()).await;

@@ -57,7 +57,7 @@ async fn s14_2_the_most_talkative_log_holds_no_secret() {
     let stopped = tokio::task::spawn_blocking(|| server.stop());
     let (status, stdout, log) = stopped.await.unwrap();
     assert!(status.success());
-    assert!(log.contains("logged out"), "the log is there: {log}");
+    assert!(log.contains("logged_out"), "the log is there: {log}");
     let secrets = [
         "canary".to_owned(),
         password,

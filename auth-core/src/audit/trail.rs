@@ -110,8 +110,8 @@ impl fmt::Debug for AuditTrail {
     }
 }
 
-/// Refreshes are the traffic itself, refusals of clients without credentials are the internet's
-/// noise; both are for whoever looks closely.
+/// Refreshes are the traffic itself, forged tokens the internet's noise: both are for whoever looks
+/// closely.
 fn log(event: &AuditEvent) {
     macro_rules! line {
         ($level:ident) => {
@@ -137,6 +137,7 @@ fn log(event: &AuditEvent) {
     }
     match (&event.act, event.act.outcome()) {
         (AuditAct::Refreshed, _) => line!(debug),
+        (AuditAct::RefreshRefused { .. }, _) if event.session.is_none() => line!(debug),
         (AuditAct::ReuseDetected { .. }, _) | (_, Outcome::Failed) => line!(warn),
         (_, Outcome::Done | Outcome::Refused) => line!(info),
     }

@@ -1,12 +1,12 @@
 //! A user logs in.
 
 use super::Inner;
-use crate::audit::{Actor, AuditAct, AuditEvent};
+use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
 use crate::password::Verification;
 use crate::store::NewSession;
 use crate::{
     AuthError, Login, Password, PasswordHash, RequestContext, SessionOwner, TokenPair, User,
-    Username,
+    UserId, Username,
 };
 
 impl Inner {
@@ -16,8 +16,25 @@ impl Inner {
         login: Login,
         context: &RequestContext,
     ) -> Result<TokenPair, AuthError> {
+        self.try_log_in(login, context).await.map_err(|refusal| {
+            let rule = refusal.rule;
+            let act = AuditAct::LoginRefused { rule };
+            let event = self.event(act, Actor::Anonymous, context);
+            self.trail.note(AuditEvent {
+                user: refusal.user,
+                ..event
+            });
+            refusal.error
+        })
+    }
+
+    async fn try_log_in(
+        &self,
+        login: Login,
+        context: &RequestContext,
+    ) -> Result<TokenPair, Refusal> {
         if login.password.is_too_long() {
-            return Err(AuthError::InvalidCredentials);
+            return Err(Refusal::by(LoginRule::PasswordTooLong));
         }
         // The hash that was checked can be replaced before the session begins: by the same
         // user's other login, which raised its cost, or by a change of the password. Then the
@@ -29,14 +46,18 @@ impl Inner {
                 email_verified: user.email_verified_at.is_some(),
                 ..SessionOwner::new(user.id)
             };
-            self.may_use_tokens(owner)?;
+            self.may_use_tokens(owner)
+                .map_err(|error| Refusal::from(error).of(user.id))?;
             let now = self.clock.now();
             let session = NewSession::new(user.id, now, now + self.refresh_ttl);
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);
-            let begun = self.store.create_session(&session, &checked, &event);
-            if begun.await? {
+            if self
+                .store
+                .create_session(&session, &checked, &event)
+                .await?
+            {
                 self.trail.tell(&event);
                 if verification == Verification::MatchOutdated {
                     self.renew_hash(&user, &checked, login.password.clone())
@@ -49,13 +70,13 @@ impl Inner {
                 ));
             }
         }
-        Err(AuthError::InvalidCredentials)
+        Err(Refusal::by(LoginRule::PasswordReplaced))
     }
 
     async fn authenticate(
         &self,
         login: &Login,
-    ) -> Result<(User, PasswordHash, Verification), AuthError> {
+    ) -> Result<(User, PasswordHash, Verification), Refusal> {
         let found = match Username::for_lookup(&login.username) {
             Some(username) => self.store.find_credentials(&username).await?,
             None => None,
@@ -64,14 +85,19 @@ impl Inner {
         let verification = self
             .hasher
             .verify(login.password.clone(), hash.clone())
-            .await?;
-        match (user, hash, verification) {
-            (Some(user), Some(hash), Verification::Match | Verification::MatchOutdated)
-                if user.is_active =>
-            {
+            .await
+            .map_err(AuthError::from)?;
+        let (Some(user), Some(hash)) = (user, hash) else {
+            return Err(Refusal::by(LoginRule::UnknownUser));
+        };
+        match verification {
+            Verification::Match | Verification::MatchOutdated if user.is_active => {
                 Ok((user, hash, verification))
             }
-            _ => Err(AuthError::InvalidCredentials),
+            Verification::Match | Verification::MatchOutdated => {
+                Err(Refusal::by(LoginRule::InactiveUser).of(user.id))
+            }
+            Verification::Mismatch => Err(Refusal::by(LoginRule::WrongPassword).of(user.id)),
         }
     }
 
@@ -87,6 +113,45 @@ impl Inner {
         };
         if let Err(error) = renewed {
             tracing::warn!(user = %user.id, error = error.code(), "the password hash was not renewed");
+        }
+    }
+}
+
+/// Why a login was refused: what the client is told, and what only the operator learns.
+struct Refusal {
+    error: AuthError,
+    rule: LoginRule,
+    user: Option<UserId>,
+}
+
+impl Refusal {
+    /// A refusal that tells the client nothing but that the credentials are not good.
+    const fn by(rule: LoginRule) -> Self {
+        Self {
+            error: AuthError::InvalidCredentials,
+            rule,
+            user: None,
+        }
+    }
+
+    const fn of(mut self, user: UserId) -> Self {
+        self.user = Some(user);
+        self
+    }
+}
+
+impl<E: Into<AuthError>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let rule = match error {
+            AuthError::EmailNotVerified => LoginRule::EmailNotVerified,
+            AuthError::Overloaded { .. } => LoginRule::Overloaded,
+            _ => LoginRule::ServiceFailed,
+        };
+        Self {
+            error,
+            rule,
+            user: None,
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::{Inner, Rotation};
 use crate::audit::{Actor, AuditAct, AuditEvent, ReuseKind};
 use crate::{
-    AuthError, Generation, Refreshed, RequestContext, RevocationReason, Session, Timestamp,
+    AuthError, Generation, Refreshed, RequestContext, RevocationReason, Session, SessionId,
+    Timestamp,
 };
 
 impl Inner {
@@ -12,10 +13,30 @@ impl Inner {
         refresh_token: &str,
         context: &RequestContext,
     ) -> Result<Refreshed, AuthError> {
-        let (id, presented) = self
-            .refresh_tokens
-            .open(refresh_token)
-            .ok_or(AuthError::TokenInvalid)?;
+        let opened = self.refresh_tokens.open(refresh_token);
+        let Some((id, presented)) = opened else {
+            // Anybody can forge tokens without end: they are told of, but never stored.
+            let error = AuthError::TokenInvalid;
+            self.tell_if_heard(|| refused(&error), None, context);
+            return Err(error);
+        };
+        let outcome = self.try_refresh(id, presented, context).await;
+        match &outcome {
+            Ok(_) => self.tell_if_heard(|| AuditAct::Refreshed, Some(id), context),
+            Err(error) => {
+                let event = self.event(refused(error), Actor::Anonymous, context);
+                self.trail.note(event.in_session(id));
+            }
+        }
+        outcome
+    }
+
+    async fn try_refresh(
+        &self,
+        id: SessionId,
+        presented: Generation,
+        context: &RequestContext,
+    ) -> Result<Refreshed, AuthError> {
         let now = self.clock.now();
         if let Rotation::On { .. } = self.rotation
             && let Some(session) = self.store.rotate_session(id, presented, now).await?
@@ -48,6 +69,18 @@ impl Inner {
         }
     }
 
+    fn tell_if_heard(
+        &self,
+        act: impl FnOnce() -> AuditAct,
+        session: Option<SessionId>,
+        context: &RequestContext,
+    ) {
+        if self.trail.is_heard() {
+            let event = self.event(act(), Actor::Anonymous, context);
+            self.trail.tell(&AuditEvent { session, ..event });
+        }
+    }
+
     fn answer(&self, session: &Session, next: Option<Generation>) -> Result<Refreshed, AuthError> {
         self.may_use_tokens(session.owner)?;
         Ok(Refreshed::new(
@@ -70,6 +103,12 @@ enum Verdict {
     Expired,
     /// Nothing, and the session is ended: somebody holds a token that was replaced.
     Reused,
+}
+
+fn refused(error: &AuthError) -> AuditAct {
+    AuditAct::RefreshRefused {
+        code: error.code().into(),
+    }
 }
 
 fn reuse(session: &Session, presented: Generation, now: Timestamp) -> AuditAct {
