@@ -51,7 +51,8 @@ impl Username {
     }
 
     /// Reads a name for a look-up, as the login does: anything that could be a canonical name.
-    pub(crate) fn for_lookup(typed: &str) -> Option<Self> {
+    #[must_use]
+    pub fn for_lookup(typed: &str) -> Option<Self> {
         let canonical = canonical(typed.chars().take(Self::MAX_CHARS + 1));
         let typed = canonical.clone();
         let plausible = !canonical.is_empty()

@@ -53,6 +53,10 @@ pub enum Command {
     CreateSuperuser(CreateSuperuser),
     /// Report the effective settings, and try the database and the mail server.
     Check,
+    /// Print the audit trail, the latest event first.
+    Events(Events),
+    /// Tell what became of a request, such as the rule that refused a login.
+    Explain(Explain),
 }
 
 /// The flags of `serve`.
@@ -78,6 +82,34 @@ pub struct CreateSuperuser {
     /// Create it although there is a superuser already.
     #[arg(long)]
     pub force: bool,
+}
+
+/// The flags of `events`.
+#[derive(Args, Debug)]
+pub struct Events {
+    /// Only those of this user: the name, or the id, which stays good when the user is deleted.
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Only those of this kind, such as `login_refused`.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only those since then: a time such as 2026-11-23T05:00:00Z, or how long ago, such as 2h.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// A JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The argument of `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The id of the request, from the answer's header `x-request-id` or from the log.
+    #[arg(value_name = "REQUEST-ID")]
+    pub request_id: String,
 }
 
 /// The settings that every command takes.

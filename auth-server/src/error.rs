@@ -87,6 +87,20 @@ pub enum CommandError {
     /// TLS cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An argument of a command cannot be understood.
+    #[error("{name}: {problem}")]
+    Argument {
+        /// The argument.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nothing is known of the request.
+    #[error(
+        "no event has this request id: refreshes that succeed and answers that ask nothing leave none, \
+         and old events are removed"
+    )]
+    UnknownRequest,
     /// A part that was tried did not work.
     #[error("not everything works")]
     CheckFailed,

@@ -57,7 +57,7 @@ impl NodeStore {
         Err(CommandError::Unmigrated(pending.join(", ")))
     }
 
-    fn shared(&self) -> Arc<dyn Store> {
+    pub(crate) fn shared(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),

@@ -2,6 +2,8 @@
 
 mod check;
 mod create_superuser;
+mod events;
+mod explain;
 mod migrate;
 mod serve;
 
@@ -27,6 +29,8 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
         Some(Command::Check) => check::run(&config).await,
+        Some(Command::Events(flags)) => events::run(&config, flags).await,
+        Some(Command::Explain(flags)) => explain::run(&config, &flags).await,
     }
 }
 

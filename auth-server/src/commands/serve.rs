@@ -9,6 +9,7 @@ use auth_core::store::StoreError;
 use auth_tower::AuthApi;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::bootstrap;
 use crate::cli::Serve;
@@ -38,8 +39,11 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     warn_of_what_is_missing(&config);
 
     let (stop, stopped) = watch::channel(false);
-    let worker = engine.mail_worker(transport);
-    let worker = tokio::spawn(worker.run(until(stopped.clone())));
+    let (end, ended) = watch::channel(false);
+    let mut workers = JoinSet::new();
+    workers.spawn(engine.mail_worker(transport).run(until(stopped.clone())));
+    // The last requests leave events too.
+    let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended)));
     let verifier = engine.access_token_verifier();
     let api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
     let signals = Signals::install()?;
@@ -55,8 +59,10 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
         proxies: config.trusted_proxies,
     };
     serve::serve(listener, api, settings, until(stopped)).await;
-    // The mail in hand is finished, so that it is crossed off and not sent again.
-    let _ = worker.await;
+    // The mails in hand are finished, so that they are crossed off and not sent again.
+    while workers.join_next().await.is_some() {}
+    end.send_replace(true);
+    let _ = audit_writer.await;
     signals.abort();
     tracing::info!("stopped");
     Ok(())

@@ -143,7 +143,8 @@ pub async fn s12_6_removes_events_from_before_a_time(store: Arc<dyn Store>) {
     assert_eq!(store.remove_events(before, 2).await.unwrap(), 0);
     let mut left = all(&store).await;
     left.reverse();
-    assert_eq!(left, events[3..]);
+    let kept: Vec<_> = events.into_iter().skip(3).collect();
+    assert_eq!(left, kept);
 }
 
 /// An act and its event are one: where the act does not happen, there is no event.
@@ -155,7 +156,7 @@ pub async fn s14_4_an_act_and_its_event_are_one(store: Arc<dyn Store>) {
         .create_user(&alice, Some(&mail), &created)
         .await
         .unwrap();
-    assert_eq!(all(&store).await, [created.clone()]);
+    assert_eq!(all(&store).await, std::slice::from_ref(&created));
     store
         .create_user(&alice, Some(&mail), &event())
         .await

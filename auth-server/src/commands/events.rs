@@ -1,0 +1,143 @@
+//! `auth-server events`
+
+use std::time::SystemTime;
+
+use auth_core::audit::{Actor, AuditEvent};
+use auth_core::store::{EventFilter, Store};
+use auth_core::{Timestamp, UserId, Username};
+use serde_json::json;
+
+use crate::cli::Events;
+use crate::config::Config;
+use crate::error::CommandError;
+use crate::node::NodeStore;
+use crate::output::{say, utc};
+
+/// How many events are read at once.
+const PAGE: u32 = 500;
+
+pub(super) async fn run(config: &Config, flags: Events) -> Result<(), CommandError> {
+    let since = flags.since.as_deref().map(point_in_time).transpose()?;
+    let store = NodeStore::open(config).await?;
+    store.require_migrated().await?;
+    let store = store.shared();
+    let mut filter = EventFilter::default();
+    filter.kind = flags.kind;
+    filter.since = since;
+    if let Some(user) = &flags.user {
+        filter.user = Some(find_user(store.as_ref(), user).await?);
+    }
+    let mut left = flags.limit;
+    while left > 0 {
+        filter.limit = left.min(PAGE);
+        let page = store.list_events(&filter).await?;
+        for event in &page {
+            say(if flags.json {
+                as_json(event)
+            } else {
+                line(event)
+            });
+        }
+        filter.before = page.last().map(|event| event.id);
+        if page.len() < filter.limit as usize {
+            break;
+        }
+        left -= filter.limit;
+    }
+    Ok(())
+}
+
+/// A time, or how long ago it was.
+fn point_in_time(text: &str) -> Result<Timestamp, CommandError> {
+    humantime::parse_rfc3339_weak(text)
+        .ok()
+        .or_else(|| SystemTime::now().checked_sub(humantime::parse_duration(text).ok()?))
+        .map(Timestamp::from)
+        .ok_or_else(|| CommandError::Argument {
+            name: "--since",
+            problem: "must be a time such as 2026-11-23T05:00:00Z, or how long ago, such as 2h"
+                .to_owned(),
+        })
+}
+
+async fn find_user(store: &dyn Store, user: &str) -> Result<UserId, CommandError> {
+    if let Ok(id) = user.parse() {
+        return Ok(UserId::from_uuid(id));
+    }
+    let found = match Username::for_lookup(user) {
+        Some(username) => store.find_credentials(&username).await?,
+        None => None,
+    };
+    found
+        .map(|(user, _)| user.id)
+        .ok_or_else(|| CommandError::Argument {
+            name: "--user",
+            problem: format!(
+                "nobody has the name {}; give the id of a user who was deleted",
+                user.escape_debug()
+            ),
+        })
+}
+
+/// An event for people, in one line.
+pub(super) fn line(event: &AuditEvent) -> String {
+    let mut line = format!("{}  {:<22}", utc(event.at), event.act.kind());
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            line.push_str(&format!(" {name}={}", value.escape_debug()));
+        }
+    };
+    add("reason", event.act.reason().map(str::to_owned));
+    add("actor", Some(actor(event.actor)));
+    add("user", event.user.map(|id| id.to_string()));
+    add("session", event.session.map(|id| id.to_string()));
+    add("client", event.client.map(|ip| ip.to_string()));
+    add(
+        "request",
+        event.request_id.as_ref().map(|id| id.as_str().to_owned()),
+    );
+    line
+}
+
+fn actor(actor: Actor) -> String {
+    match actor {
+        Actor::User(id) => id.to_string(),
+        other => other.kind().to_owned(),
+    }
+}
+
+fn as_json(event: &AuditEvent) -> String {
+    json!({
+        "id": event.id,
+        "at": utc(event.at),
+        "kind": event.act.kind(),
+        "outcome": event.act.outcome().as_str(),
+        "reason": event.act.reason(),
+        "details": event.act,
+        "actor": actor(event.actor),
+        "user": event.user,
+        "session": event.session,
+        "request_id": event.request_id,
+        "peer": event.peer,
+        "client": event.client,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date_or_an_age() {
+        let date = point_in_time("2026-11-23T05:00:00Z").unwrap();
+        assert_eq!(date, Timestamp::from_unix_seconds(1_795_410_000));
+        let age = point_in_time("2h").unwrap();
+        let two_hours = std::time::Duration::from_secs(7200);
+        let now = Timestamp::from(SystemTime::now());
+        assert!(now.saturating_since(age) >= two_hours);
+        for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "-1h"] {
+            assert!(point_in_time(wrong).is_err(), "{wrong}");
+        }
+    }
+}
