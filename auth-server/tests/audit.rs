@@ -74,6 +74,7 @@ async fn s14_4_every_security_relevant_act_leaves_an_event() {
         kinds(&trail),
         [
             "superuser_created",
+            "keys_changed",
             "logged_in",
             "user_registered",
             "registration_refused",
@@ -107,11 +108,11 @@ async fn s14_4_every_security_relevant_act_leaves_an_event() {
             .unwrap()
             .to_owned()
     };
-    let (admin, alice_id) = (id_of(0), id_of(2));
-    assert_eq!(trail.get(2).unwrap()["actor"], admin.as_str());
-    assert_eq!(id_of(9), admin, "the logout is the session's user's");
-    // The superuser was made by the start before.
-    for event in trail.iter().skip(1) {
+    let (admin, alice_id) = (id_of(0), id_of(3));
+    assert_eq!(trail.get(3).unwrap()["actor"], admin.as_str());
+    assert_eq!(id_of(10), admin, "the logout is the session's user's");
+    // The start before made the superuser and the keys.
+    for event in trail.iter().skip(2) {
         assert!(
             log.contains(event["id"].as_str().unwrap()),
             "told in the log: {event}"

@@ -93,22 +93,24 @@ impl AuditEvent {
     /// The id before which no event of this time or a later one comes.
     #[must_use]
     pub fn first_id_at(at: Timestamp) -> Uuid {
-        uuid::Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid()
+        id_of(at, [0; 8])
     }
 }
 
-/// With random bits from the operating system, as every id.
 fn id_at(at: Timestamp) -> Uuid {
-    let random = Uuid::new_v4().into_bytes();
-    let mut tail = [0; 10];
-    tail.iter_mut()
-        .zip(random)
-        .for_each(|(to, from)| *to = from);
-    uuid::Builder::from_unix_timestamp_millis(millis(at), &tail).into_uuid()
+    let (_, random) = Uuid::new_v4().as_u64_pair();
+    id_of(at, random.to_be_bytes())
 }
 
-fn millis(at: Timestamp) -> u64 {
-    u64::try_from(at.unix_micros() / 1000).unwrap_or(0)
+/// A UUID version 7 whose first random bits are the microseconds, as the fraction of a millisecond
+/// (RFC 9562 section 6.2, method 3), so that ids are in order as far as the clock tells.
+fn id_of(at: Timestamp, random: [u8; 8]) -> Uuid {
+    let micros = u64::try_from(at.unix_micros()).unwrap_or(0);
+    let fraction = (micros % 1000) * 4096 / 1000;
+    let [.., high, low] = fraction.to_be_bytes();
+    let [a, b, c, d, e, f, g, h] = random;
+    let tail = [high, low, a, b, c, d, e, f, g, h];
+    uuid::Builder::from_unix_timestamp_millis(micros / 1000, &tail).into_uuid()
 }
 
 mod micros {
@@ -132,9 +134,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_in_the_order_of_time() {
+    fn ids_are_in_the_order_of_time_to_the_microsecond() {
         let earlier = Timestamp::from_unix_seconds(1_700_000_000);
-        let later = earlier + Duration::from_millis(1);
+        let later = earlier + Duration::from_micros(1);
         let event = |at| {
             let context = RequestContext::default();
             AuditEvent::new(at, AuditAct::LoggedIn, Actor::System, &context)

@@ -237,6 +237,7 @@ impl EngineBuilder {
             email_verification: self.email_verification,
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),
+            key_ids: self.jwt_keys.ids(),
         };
         Ok(Engine {
             inner: Arc::new(inner),

@@ -3,6 +3,7 @@
 mod authorize;
 mod bootstrap;
 mod builder;
+mod key_change;
 mod log_in;
 mod log_out;
 mod refresh;
@@ -73,6 +74,8 @@ struct Inner {
     public_url: String,
     mail_owed: Arc<Notify>,
     trail: Arc<AuditTrail>,
+    /// The signing one first.
+    key_ids: Vec<String>,
 }
 
 impl Engine {

@@ -45,7 +45,7 @@ pub struct EventFilter {
     pub kind: Option<String>,
     /// Only those of this request.
     pub request_id: Option<RequestId>,
-    /// Only those from this time on, to the millisecond.
+    /// Only those from this time on.
     pub since: Option<Timestamp>,
     /// Only those before this event, to go on where the last page ended.
     pub before: Option<Uuid>,

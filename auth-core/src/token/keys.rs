@@ -230,6 +230,11 @@ impl JwtKeys {
         self
     }
 
+    /// The ids of the keys, which tell nothing of the secrets; the signing one first.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.verifying.iter().map(|key| key.kid.clone()).collect()
+    }
+
     pub(super) const fn signing(&self) -> &SigningKey {
         &self.signing
     }

@@ -4,8 +4,8 @@ use std::io::{Write as _, stderr};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use auth_core::Engine;
 use auth_core::store::StoreError;
+use auth_core::{AuthError, Engine};
 use auth_tower::AuthApi;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,6 +36,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let engine = node::engine(&config, &store, NodeKeys::load(&config)?, &public_url)?;
     let transport = node::mail_transport(&config)?;
     welcome(&config, &store, &engine, &address).await?;
+    note_keys(&engine).await?;
     warn_of_what_is_missing(&config);
 
     let (stop, stopped) = watch::channel(false);
@@ -83,6 +84,20 @@ async fn prepare(config: &Config, store: &NodeStore, flags: Serve) -> Result<(),
             Ok(())
         }
         other => other,
+    }
+}
+
+/// Leaves an event if the keys have changed, unless the database is away.
+async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
+    match engine.note_keys().await {
+        Err(AuthError::Storage(StoreError::Unavailable(error))) => {
+            tracing::warn!(
+                error = &*error as &dyn std::error::Error,
+                "whether the keys have changed is not known"
+            );
+            Ok(())
+        }
+        other => Ok(other?),
     }
 }
 
