@@ -48,7 +48,7 @@ macro_rules! on_each_store {
             $(
                 #[test]
                 fn $case() {
-                    auth_core::testing::conformance::run(super::support::sqlite, super::$case);
+                    auth_core::testing::conformance::run(crate::support::sqlite, super::$case);
                 }
             )*
         }
@@ -56,7 +56,7 @@ macro_rules! on_each_store {
             $(
                 #[test]
                 fn $case() {
-                    auth_core::testing::conformance::run(super::support::postgres, super::$case);
+                    auth_core::testing::conformance::run(crate::support::postgres, super::$case);
                 }
             )*
         }

@@ -3,130 +3,25 @@
 #![cfg(all(feature = "testing", feature = "sqlite", feature = "postgres", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
+#[path = "../support/mod.rs"]
 mod support;
+mod world;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_core::mail::MailWorker;
 use auth_core::store::{PostgresStore, Store};
-use auth_core::testing::{Mailbox, ManualClock, link_token};
 use auth_core::{
     Argon2Params, AuthError, AuthService, Bootstrap, EmailVerification, Engine, EngineBuilder,
-    JwtKeys, Login, Password, PasswordHasher, Registration, RequestContext, Role, Rotation,
-    SecretKey, SecretKeys, SettingsError, Superuser, Timestamp, TokenPair, UserId,
+    JwtKeys, Login, Password, Registration, RequestContext, Role, Rotation, SecretKeys,
+    SettingsError, Superuser, UserId,
 };
 
-const PASSWORD: &str = "correct horse battery";
+use world::{PASSWORD, World, code, hasher, secret};
+
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// An engine over a store, with a clock to move and a box for its mails.
-struct World {
-    engine: Engine,
-    clock: Arc<ManualClock>,
-    mails: Arc<Mailbox>,
-    worker: MailWorker,
-    store: Arc<dyn Store>,
-}
-
-fn secret(text: &str) -> SecretKey {
-    SecretKey::parse(text).unwrap()
-}
-
-fn hasher(params: Argon2Params) -> PasswordHasher {
-    PasswordHasher::builder()
-        .with_params(params)
-        .build()
-        .unwrap()
-}
-
-impl World {
-    fn new(store: Arc<dyn Store>) -> Self {
-        Self::with(store, |builder| builder)
-    }
-
-    fn with(store: Arc<dyn Store>, settings: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(
-            1_700_000_000,
-        )));
-        let builder = Engine::builder(
-            Arc::clone(&store),
-            SecretKeys::new(secret("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0")),
-            JwtKeys::hs256(secret("Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg")),
-        )
-        .with_public_url("https://auth.example.org")
-        .with_password_hasher(hasher(Argon2Params::insecure_for_tests()))
-        .with_clock(Arc::<ManualClock>::clone(&clock));
-        let engine = settings(builder).build().unwrap();
-        let mails = Arc::new(Mailbox::default());
-        let worker = engine.mail_worker(Arc::<Mailbox>::clone(&mails));
-        Self {
-            engine,
-            clock,
-            mails,
-            worker,
-            store,
-        }
-    }
-
-    async fn register(&self, name: &str) -> Result<UserId, AuthError> {
-        let email = format!("{}@example.org", name.replace('@', "-at-"));
-        let registration = Registration::new(name, Password::new(PASSWORD), email);
-        let by = Superuser::assume(UserId::generate());
-        self.engine
-            .register(by, registration, &RequestContext::default())
-            .await
-    }
-
-    /// Delivers what is owed, and gives the token of the only mail's link.
-    async fn mailed_token(&self) -> String {
-        self.worker.deliver_due().await.unwrap();
-        let mails = self.mails.take();
-        let [mail] = mails.as_slice() else {
-            panic!("not one mail: {mails:?}");
-        };
-        link_token(&mail.text).unwrap().to_owned()
-    }
-
-    async fn register_verified(&self, name: &str) -> UserId {
-        let id = self.register(name).await.unwrap();
-        let token = self.mailed_token().await;
-        self.engine
-            .verify_email(&token, &RequestContext::default())
-            .await
-            .unwrap();
-        id
-    }
-
-    async fn log_in(&self, name: &str) -> Result<TokenPair, AuthError> {
-        self.log_in_with(name, PASSWORD).await
-    }
-
-    async fn log_in_with(&self, name: &str, password: &str) -> Result<TokenPair, AuthError> {
-        self.engine
-            .log_in(
-                Login::new(name, Password::new(password)),
-                &RequestContext::default(),
-            )
-            .await
-    }
-
-    async fn refresh(&self, token: &str) -> Result<Option<String>, &'static str> {
-        let refreshed = self
-            .engine
-            .refresh(token, &RequestContext::default())
-            .await
-            .map_err(|error| error.code())?;
-        Ok(refreshed
-            .refresh_token
-            .map(|token| token.expose().to_owned()))
-    }
-}
-
-fn code<T>(result: Result<T, AuthError>) -> &'static str {
-    result.map_or_else(|error| error.code(), |_| "success")
-}
 
 fn rotating(builder: EngineBuilder) -> EngineBuilder {
     builder.with_rotation(Rotation::On {
