@@ -49,7 +49,8 @@ impl Inner {
             self.may_use_tokens(owner)
                 .map_err(|error| Refusal::from(error).of(user.id))?;
             let now = self.clock.now();
-            let session = NewSession::new(user.id, now, now + self.refresh_ttl);
+            let mut session = NewSession::new(user.id, now, now + self.refresh_ttl);
+            session.at_most = self.max_sessions;
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);
