@@ -83,6 +83,7 @@ mod context;
 mod email;
 mod engine;
 mod error;
+mod jitter;
 pub mod mail;
 pub mod password;
 mod principal;

@@ -129,12 +129,17 @@ impl EngineBuilder {
     }
 
     /// How long access tokens live (default 5 minutes, at most an hour).
+    ///
+    /// Each lives up to 5 % shorter than that, by chance, so that clients that logged in together
+    /// do not refresh together for ever.
     pub fn with_access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = ttl;
         self
     }
 
     /// How long a session lives, however often it is refreshed (default 14 days).
+    ///
+    /// Each lives up to 5 % shorter than that, by chance, as access tokens do.
     pub fn with_refresh_ttl(mut self, ttl: Duration) -> Self {
         self.refresh_ttl = ttl;
         self
