@@ -83,9 +83,11 @@ mod context;
 mod email;
 mod engine;
 mod error;
+mod jitter;
 pub mod mail;
 pub mod password;
 mod principal;
+mod rotation_key;
 mod secret;
 mod service;
 mod session;
@@ -106,6 +108,7 @@ pub use password::{
     PasswordProblem,
 };
 pub use principal::{Principal, Role, Superuser};
+pub use rotation_key::RotationKey;
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};
 pub use token::{

@@ -80,10 +80,15 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
 
     /// Issues another access token, and with rotation on the next refresh token.
     ///
+    /// A client that got no answer tries again with the same token, and with the same idempotency
+    /// key if it sent one: it gets the same next token.
+    ///
     /// # Errors
     ///
-    /// - [`AuthError::TokenInvalid`] if we never issued this token;
-    /// - [`AuthError::TokenExpired`] if the session has reached its end;
+    /// - [`AuthError::TokenInvalid`] if we never issued this token, or have just replaced it for a
+    ///   client that sent another [idempotency key](RequestContext::idempotency_key);
+    /// - [`AuthError::TokenExpired`] if the session has reached its end, or was not used for too
+    ///   long;
     /// - [`AuthError::TokenRevoked`] if the session was ended, or ends now because the token had
     ///   been replaced long ago;
     /// - [`AuthError::Storage`] if the store cannot answer.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Timestamp, UserId};
+use crate::{RotationKey, Timestamp, UserId};
 
 /// Identifies a session: 122 random bits, which nobody can guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +94,10 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When the refresh token was last rotated.
     pub rotated_at: Option<Timestamp>,
+    /// Whose the last rotation is, if its client sent a key.
+    pub rotation_key: Option<RotationKey>,
+    /// When a use of the session was last noted; see [`last_used_at`](Self::last_used_at).
+    pub used_at: Option<Timestamp>,
     /// When the session was ended before its time.
     pub revoked_at: Option<Timestamp>,
 }
@@ -114,6 +118,8 @@ impl Session {
             created_at,
             expires_at,
             rotated_at: None,
+            rotation_key: None,
+            used_at: None,
             revoked_at: None,
         }
     }
@@ -122,6 +128,13 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at && self.owner.is_active
+    }
+
+    /// When the session was last used, as far as it was noted: each rotation is, and where an
+    /// idle lifetime is set, of the other refreshes one an hour.
+    #[must_use]
+    pub fn last_used_at(&self) -> Timestamp {
+        self.used_at.unwrap_or(self.created_at)
     }
 }
 
@@ -162,6 +175,8 @@ pub enum RevocationReason {
     ReuseDetected,
     /// An operator ended it.
     Administrative,
+    /// The user began more sessions than one may have, and this was the oldest.
+    SessionLimit,
 }
 
 impl RevocationReason {
@@ -172,6 +187,7 @@ impl RevocationReason {
             Self::Logout => "logout",
             Self::ReuseDetected => "reuse_detected",
             Self::Administrative => "administrative",
+            Self::SessionLimit => "session_limit",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How to write a store: this one keeps everything in memory and passes the conformance suite.
 #![cfg(feature = "testing")]
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
     ClaimedMail, EmailConfirmation, EventFilter, EventStore, NewMail, NewSession, NewUser,
-    OutboxStore, SessionStore, Store, StoreError, UserStore,
+    OutboxStore, SessionRotation, SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, SessionOwner,
@@ -97,6 +98,20 @@ impl Tables {
         session.owner.is_superuser = user.is_superuser;
         session.owner.email_verified = user.email_verified_at.is_some();
         Some(session)
+    }
+
+    /// Ends the user's live sessions beyond the bound; the new one always stays.
+    fn end_oldest(&mut self, new: &NewSession) {
+        let mut others: Vec<_> = self
+            .sessions
+            .values_mut()
+            .filter(|session| session.owner.id == new.user_id && session.id != new.id)
+            .filter(|session| session.is_live(new.created_at))
+            .collect();
+        others.sort_by_key(|session| Reverse((session.created_at, session.id)));
+        for session in others.into_iter().skip(new.at_most.get() as usize - 1) {
+            session.revoked_at = Some(new.created_at);
+        }
     }
 
     /// The row of a claim that no other worker has taken over.
@@ -234,6 +249,7 @@ impl SessionStore for MemoryStore {
         let begun = Session::new(session.id, owner, session.created_at, session.expires_at);
         tables.sessions.insert(session.id, begun);
         tables.events.insert(event.id, event.clone());
+        tables.end_oldest(session);
         Ok(true)
     }
 
@@ -243,26 +259,45 @@ impl SessionStore for MemoryStore {
 
     async fn rotate_session(
         &self,
-        id: SessionId,
-        from: Generation,
-        now: Timestamp,
+        rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
         let mut tables = self.lock();
-        let Some(session) = tables.session(id) else {
+        let Some(session) = tables.session(rotation.id) else {
             return Ok(None);
         };
-        let live = session.revoked_at.is_none() && session.expires_at > now;
-        let Some(next) = from.next() else {
+        let Some(next) = rotation.from.next() else {
             return Ok(None);
         };
-        if session.generation != from || !live || !session.owner.is_active {
+        let used_lately = |session: &Session| {
+            rotation
+                .used_after
+                .is_none_or(|after| session.last_used_at() > after)
+        };
+        if session.generation != rotation.from
+            || !session.is_live(rotation.at)
+            || !used_lately(&session)
+        {
             return Ok(None);
         }
-        if let Some(stored) = tables.sessions.get_mut(&id) {
+        if let Some(stored) = tables.sessions.get_mut(&rotation.id) {
             stored.generation = next;
-            stored.rotated_at = Some(now);
+            stored.rotated_at = Some(rotation.at);
+            stored.rotation_key = rotation.key;
+            stored.used_at = Some(rotation.at);
         }
-        Ok(tables.session(id))
+        Ok(tables.session(rotation.id))
+    }
+
+    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+        let mut tables = self.lock();
+        let live = tables
+            .sessions
+            .get_mut(&id)
+            .filter(|session| session.revoked_at.is_none() && session.expires_at > now);
+        if let Some(session) = live.filter(|session| session.last_used_at() < now) {
+            session.used_at = Some(now);
+        }
+        Ok(())
     }
 
     async fn revoke_session(

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
-    NewSession, NewUser, OutboxStore, PostgresStore, SessionStore, Store, StoreError, UserStore,
+    NewSession, NewUser, OutboxStore, PostgresStore, SessionRotation, SessionStore, Store,
+    StoreError, UserStore,
 };
 use auth_core::testing::postgres::TemporaryDatabase;
 use auth_core::{Generation, PasswordHash, RequestContext, Timestamp, User, UserId};
@@ -152,7 +153,10 @@ async fn writes_fail_at_most_once_after_a_restart_of_the_database() {
     let mut failures = 0;
     let mut generation = Generation::FIRST;
     while generation < Generation::new(20) {
-        match store.rotate_session(session.id, generation, NOW).await {
+        match store
+            .rotate_session(&SessionRotation::new(session.id, generation, NOW))
+            .await
+        {
             Ok(moved) => generation = moved.unwrap().generation,
             Err(StoreError::Unavailable(_)) => failures += 1,
             Err(error) => panic!("{error:?}"),
@@ -217,7 +221,7 @@ async fn s9_3_a_deactivated_user_can_use_no_session() {
     let found = store.find_session(session.id).await.unwrap().unwrap();
     assert!(!found.owner.is_active);
     let moved = store
-        .rotate_session(session.id, Generation::FIRST, NOW)
+        .rotate_session(&SessionRotation::new(session.id, Generation::FIRST, NOW))
         .await;
     assert_eq!(moved.unwrap(), None);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
-    NewSession, NewUser, SessionStore, SqliteStore, Store, StoreError, UserStore,
+    NewSession, NewUser, SessionRotation, SessionStore, SqliteStore, Store, StoreError, UserStore,
 };
 use auth_core::{
     Generation, PasswordHash, RequestContext, RevocationReason, Timestamp, User, UserId,
@@ -97,7 +97,10 @@ async fn writers_of_several_processes_wait_for_each_other() {
             let mut moved = 0;
             for number in 0..50 {
                 let from = Generation::new(number);
-                let session = store.rotate_session(session.id, from, NOW).await.unwrap();
+                let session = store
+                    .rotate_session(&SessionRotation::new(session.id, from, NOW))
+                    .await
+                    .unwrap();
                 moved += u32::from(session.is_some());
             }
             moved
@@ -169,7 +172,7 @@ async fn s9_3_a_deactivated_user_can_use_no_session() {
     let found = store.find_session(session.id).await.unwrap().unwrap();
     assert!(!found.owner.is_active);
     let moved = store
-        .rotate_session(session.id, Generation::FIRST, NOW)
+        .rotate_session(&SessionRotation::new(session.id, Generation::FIRST, NOW))
         .await;
     assert_eq!(moved.unwrap(), None);
 }
@@ -201,7 +204,7 @@ async fn a_commit_that_fails_is_not_acknowledged() {
     .unwrap();
     other.close().await.unwrap();
     let moved = store
-        .rotate_session(session.id, Generation::FIRST, NOW)
+        .rotate_session(&SessionRotation::new(session.id, Generation::FIRST, NOW))
         .await;
     moved.unwrap_err();
     let revoked = store

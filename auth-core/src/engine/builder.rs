@@ -1,10 +1,12 @@
 //! The settings of an engine.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
 use crate::mail::MailTemplates;
@@ -52,6 +54,8 @@ pub struct EngineBuilder {
     refresh_ttl: Duration,
     verification_ttl: Duration,
     rotation: Rotation,
+    idle_ttl: Option<Duration>,
+    max_sessions: NonZeroU32,
     email_verification: EmailVerification,
     hasher: Option<PasswordHasher>,
     policy: PasswordPolicy,
@@ -64,6 +68,13 @@ pub struct EngineBuilder {
 impl EngineBuilder {
     /// The longest an access token may live: a stolen one cannot be called back by everybody.
     pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(3600);
+
+    /// The shortest idle lifetime: uses are noted once an hour.
+    pub const MIN_IDLE_TTL: Duration = Duration::from_secs(2 * 3600);
+
+    /// How many sessions a user may have who is not told otherwise.
+    pub const DEFAULT_MAX_SESSIONS_PER_USER: NonZeroU32 =
+        NonZeroU32::new(100).expect("100 is not zero");
 
     pub(super) fn new(store: Arc<dyn Store>, secret_keys: SecretKeys, jwt_keys: JwtKeys) -> Self {
         Self {
@@ -78,6 +89,8 @@ impl EngineBuilder {
             refresh_ttl: Duration::from_secs(14 * 24 * 3600),
             verification_ttl: Duration::from_secs(24 * 3600),
             rotation: Rotation::Off,
+            idle_ttl: None,
+            max_sessions: Self::DEFAULT_MAX_SESSIONS_PER_USER,
             email_verification: EmailVerification::Required,
             hasher: None,
             policy: PasswordPolicy::default(),
@@ -116,14 +129,35 @@ impl EngineBuilder {
     }
 
     /// How long access tokens live (default 5 minutes, at most an hour).
+    ///
+    /// Each lives up to 5 % shorter than that, by chance, so that clients that logged in together
+    /// do not refresh together for ever.
     pub fn with_access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = ttl;
         self
     }
 
     /// How long a session lives, however often it is refreshed (default 14 days).
+    ///
+    /// Each lives up to 5 % shorter than that, by chance, as access tokens do.
     pub fn with_refresh_ttl(mut self, ttl: Duration) -> Self {
         self.refresh_ttl = ttl;
+        self
+    }
+
+    /// How long a session lives without a refresh (default: as long as with one; at least 2
+    /// hours). It never lengthens a session's life.
+    ///
+    /// Without rotation a use is noted at most once an hour, so that a session may end up to an
+    /// hour early.
+    pub fn with_idle_ttl(mut self, ttl: Duration) -> Self {
+        self.idle_ttl = Some(ttl);
+        self
+    }
+
+    /// How many live sessions a user may have (default 100); a login beyond ends the oldest.
+    pub fn with_max_sessions_per_user(mut self, most: NonZeroU32) -> Self {
+        self.max_sessions = most;
         self
     }
 
@@ -196,6 +230,9 @@ impl EngineBuilder {
         if self.refresh_ttl < self.access_ttl {
             return Err(SettingsError::RefreshTtl);
         }
+        if self.idle_ttl.is_some_and(|ttl| ttl < Self::MIN_IDLE_TTL) {
+            return Err(SettingsError::IdleTtl);
+        }
         let is_http = ["https://", "http://"]
             .iter()
             .any(|scheme| self.public_url.starts_with(scheme));
@@ -233,7 +270,11 @@ impl EngineBuilder {
             policy: self.policy,
             reserved_usernames: self.reserved_usernames,
             refresh_ttl: self.refresh_ttl,
-            rotation: self.rotation,
+            refresh_rules: RefreshRules {
+                rotation: self.rotation,
+                idle_ttl: self.idle_ttl,
+            },
+            max_sessions: self.max_sessions,
             email_verification: self.email_verification,
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),
@@ -255,6 +296,9 @@ pub enum SettingsError {
     /// The refresh tokens' lifetime.
     #[error("the refresh tokens' lifetime must not be shorter than the access tokens'")]
     RefreshTtl,
+    /// The sessions' idle lifetime.
+    #[error("the idle lifetime must not be shorter than 2 hours")]
+    IdleTtl,
     /// The public URL.
     #[error("the public URL must begin with https:// or http:// and have no query or fragment")]
     PublicUrl,

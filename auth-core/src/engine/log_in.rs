@@ -6,7 +6,7 @@ use crate::password::Verification;
 use crate::store::NewSession;
 use crate::{
     AuthError, Login, Password, PasswordHash, RequestContext, SessionOwner, TokenPair, User,
-    UserId, Username,
+    UserId, Username, jitter,
 };
 
 impl Inner {
@@ -49,7 +49,10 @@ impl Inner {
             self.may_use_tokens(owner)
                 .map_err(|error| Refusal::from(error).of(user.id))?;
             let now = self.clock.now();
-            let session = NewSession::new(user.id, now, now + self.refresh_ttl);
+            let mut session = NewSession::new(user.id, now, now + self.refresh_ttl);
+            let [first, second, ..] = *session.id.as_uuid().as_bytes();
+            session.expires_at = now + jitter::shorten(self.refresh_ttl, [first, second]);
+            session.at_most = self.max_sessions;
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);

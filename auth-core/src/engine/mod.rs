@@ -7,10 +7,12 @@ mod key_change;
 mod log_in;
 mod log_out;
 mod refresh;
+mod refresh_rules;
 mod register;
 mod verify_email;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use tokio::sync::Notify;
 pub use bootstrap::Bootstrap;
 pub use builder::{EngineBuilder, SettingsError};
 
+use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
 use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
 use crate::store::Store;
@@ -66,7 +69,8 @@ struct Inner {
     verifier: AccessTokenVerifier,
     refresh_tokens: RefreshTokens,
     refresh_ttl: Duration,
-    rotation: Rotation,
+    refresh_rules: RefreshRules,
+    max_sessions: NonZeroU32,
     verification_tokens: VerificationTokens,
     email_verification: EmailVerification,
     verification_ttl: Duration,
@@ -130,7 +134,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
             .field("store", &self.inner.store)
-            .field("rotation", &self.inner.rotation)
+            .field("refresh_rules", &self.inner.refresh_rules)
             .field("email_verification", &self.inner.email_verification)
             .finish_non_exhaustive()
     }
@@ -231,7 +235,9 @@ pub enum Rotation {
     /// Each refresh gives the next refresh token.
     On {
         /// How long the token before the current one still gets the current one, for a client
-        /// whose answer was lost.
+        /// whose answer was lost. If that client had sent an
+        /// [`IdempotencyKey`](crate::IdempotencyKey), only the key gets it, and that as long as
+        /// it is unused; for others the grace is how long they are refused without harm.
         grace: Duration,
     },
 }

@@ -1,10 +1,12 @@
 //! A client refreshes its access token.
 
+use super::refresh_rules::Verdict;
 use super::{Inner, Rotation};
 use crate::audit::{Actor, AuditAct, AuditEvent, ReuseKind};
+use crate::store::SessionRotation;
 use crate::{
-    AuthError, Generation, Refreshed, RequestContext, RevocationReason, Session, SessionId,
-    Timestamp,
+    AuthError, Generation, Refreshed, RequestContext, RevocationReason, RotationKey, Session,
+    SessionId, Timestamp,
 };
 
 impl Inner {
@@ -38,10 +40,18 @@ impl Inner {
         context: &RequestContext,
     ) -> Result<Refreshed, AuthError> {
         let now = self.clock.now();
-        if let Rotation::On { .. } = self.rotation
-            && let Some(session) = self.store.rotate_session(id, presented, now).await?
-        {
-            return self.answer(&session, Some(session.generation));
+        let key = context.idempotency_key.as_ref();
+        let key = key.map(|key| RotationKey::new(id, key));
+        let rules = &self.refresh_rules;
+        if let Rotation::On { .. } = rules.rotation {
+            let rotation = SessionRotation {
+                key,
+                used_after: rules.used_after(now),
+                ..SessionRotation::new(id, presented, now)
+            };
+            if let Some(session) = self.store.rotate_session(&rotation).await? {
+                return self.answer(&session, Some(session.generation));
+            }
         }
         // Rotation is off, or the token is not the current one of a live session.
         let session = self
@@ -49,24 +59,62 @@ impl Inner {
             .find_session(id)
             .await?
             .ok_or(AuthError::TokenRevoked)?;
-        match judge(&session, presented, now, self.rotation) {
-            Verdict::Good => self.answer(&session, None),
-            Verdict::Repeated => self.answer(&session, Some(session.generation)),
+        match rules.judge(&session, presented, key, now) {
+            Verdict::Good => self.answer_again(&session, None, now).await,
+            Verdict::Repeated => {
+                let next = match rules.rotation {
+                    Rotation::Off => None,
+                    Rotation::On { .. } => Some(session.generation),
+                };
+                self.answer_again(&session, next, now).await
+            }
+            Verdict::Contested => Err(AuthError::TokenInvalid),
             Verdict::Ended => Err(AuthError::TokenRevoked),
             Verdict::Expired => Err(AuthError::TokenExpired),
-            Verdict::Reused => {
-                let act = reuse(&session, presented, now);
-                let event = AuditEvent::new(now, act, Actor::Anonymous, context)
-                    .about(session.owner.id)
-                    .in_session(id);
-                let reason = RevocationReason::ReuseDetected;
-                let ended = self.store.revoke_session(id, reason, &event).await?;
-                if ended.is_some() {
-                    self.trail.tell(&event);
-                }
+            Verdict::Reused(reuse) => {
+                self.end_reused(&session, reuse, now, context).await?;
                 Err(AuthError::TokenRevoked)
             }
         }
+    }
+
+    /// Answers without a rotation, which would have noted the use.
+    async fn answer_again(
+        &self,
+        session: &Session,
+        next: Option<Generation>,
+        now: Timestamp,
+    ) -> Result<Refreshed, AuthError> {
+        if self.refresh_rules.is_use_due(session, now) {
+            self.store.touch_session(session.id, now).await?;
+        }
+        self.answer(session, next)
+    }
+
+    async fn end_reused(
+        &self,
+        session: &Session,
+        reuse: ReuseKind,
+        now: Timestamp,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let rotated_at = session.rotated_at.unwrap_or(session.created_at);
+        let act = AuditAct::ReuseDetected {
+            reuse,
+            age_seconds: now.saturating_since(rotated_at).as_secs(),
+        };
+        let event = AuditEvent::new(now, act, Actor::Anonymous, context)
+            .about(session.owner.id)
+            .in_session(session.id);
+        let reason = RevocationReason::ReuseDetected;
+        let ended = self
+            .store
+            .revoke_session(session.id, reason, &event)
+            .await?;
+        if ended.is_some() {
+            self.trail.tell(&event);
+        }
+        Ok(())
     }
 
     fn tell_if_heard(
@@ -90,150 +138,8 @@ impl Inner {
     }
 }
 
-/// What a presented token gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// An access token.
-    Good,
-    /// An access token and the current refresh token, again.
-    Repeated,
-    /// Nothing: the session was ended, or cannot go on.
-    Ended,
-    /// Nothing: the session has reached its end.
-    Expired,
-    /// Nothing, and the session is ended: somebody holds a token that was replaced.
-    Reused,
-}
-
 fn refused(error: &AuthError) -> AuditAct {
     AuditAct::RefreshRefused {
         code: error.code().into(),
-    }
-}
-
-fn reuse(session: &Session, presented: Generation, now: Timestamp) -> AuditAct {
-    let reuse = if presented.next() == Some(session.generation) {
-        ReuseKind::LostAnswer
-    } else {
-        ReuseKind::OldGeneration
-    };
-    let rotated_at = session.rotated_at.unwrap_or(session.created_at);
-    AuditAct::ReuseDetected {
-        reuse,
-        age_seconds: now.saturating_since(rotated_at).as_secs(),
-    }
-}
-
-fn judge(session: &Session, presented: Generation, now: Timestamp, rotation: Rotation) -> Verdict {
-    if session.revoked_at.is_some() || !session.owner.is_active {
-        return Verdict::Ended;
-    }
-    if now >= session.expires_at {
-        return Verdict::Expired;
-    }
-    if presented == session.generation {
-        return match rotation {
-            Rotation::Off => Verdict::Good,
-            // The store did not rotate a live session: its counter has run out.
-            Rotation::On { .. } => Verdict::Ended,
-        };
-    }
-    let in_grace = session
-        .rotated_at
-        .is_some_and(|rotated_at| now.saturating_since(rotated_at) < rotation.grace());
-    match (
-        presented.next() == Some(session.generation) && in_grace,
-        rotation,
-    ) {
-        (true, Rotation::Off) => Verdict::Good,
-        (true, Rotation::On { .. }) => Verdict::Repeated,
-        // A generation from the future was issued, and then lost with the database's last
-        // writes: it is no theft, but it cannot be trusted either.
-        (false, _) if presented > session.generation => Verdict::Ended,
-        (false, _) => Verdict::Reused,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{SessionId, SessionOwner, UserId};
-
-    const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
-    const ON: Rotation = Rotation::On {
-        grace: Duration::from_secs(600),
-    };
-
-    fn session(generation: u32, rotated_ago: u64) -> Session {
-        let owner = SessionOwner::new(UserId::generate());
-        let begun = NOW - Duration::from_secs(3600);
-        let mut session = Session::new(
-            SessionId::generate(),
-            owner,
-            begun,
-            NOW + Duration::from_secs(1),
-        );
-        session.generation = Generation::new(generation);
-        session.rotated_at = (generation > 0).then(|| NOW - Duration::from_secs(rotated_ago));
-        session
-    }
-
-    fn verdict(session: &Session, presented: u32, rotation: Rotation) -> Verdict {
-        judge(session, Generation::new(presented), NOW, rotation)
-    }
-
-    #[test]
-    fn s7_8_the_token_one_behind_gets_the_current_one_within_the_grace_only() {
-        assert_eq!(verdict(&session(5, 599), 4, ON), Verdict::Repeated);
-        assert_eq!(verdict(&session(5, 600), 4, ON), Verdict::Reused);
-        let no_grace = Rotation::On {
-            grace: Duration::ZERO,
-        };
-        assert_eq!(verdict(&session(5, 0), 4, no_grace), Verdict::Reused);
-    }
-
-    #[test]
-    fn s7_8_a_token_more_than_one_behind_is_reuse() {
-        for presented in 0..4 {
-            assert_eq!(verdict(&session(5, 1), presented, ON), Verdict::Reused);
-        }
-    }
-
-    #[test]
-    fn s7_7_an_ended_session_gives_nothing_whatever_the_generation() {
-        let mut revoked = session(5, 1);
-        revoked.revoked_at = Some(NOW);
-        let mut inactive = session(5, 1);
-        inactive.owner.is_active = false;
-        for presented in [0, 4, 5, 6] {
-            for rotation in [Rotation::Off, ON] {
-                assert_eq!(verdict(&revoked, presented, rotation), Verdict::Ended);
-                assert_eq!(verdict(&inactive, presented, rotation), Verdict::Ended);
-            }
-        }
-    }
-
-    #[test]
-    fn s7_4_a_session_ends_at_its_end() {
-        let mut expired = session(5, 1);
-        expired.expires_at = NOW;
-        for presented in [4, 5] {
-            assert_eq!(verdict(&expired, presented, ON), Verdict::Expired);
-            assert_eq!(
-                verdict(&expired, presented, Rotation::Off),
-                Verdict::Expired
-            );
-        }
-    }
-
-    #[test]
-    fn the_current_token_stays_good_with_rotation_off() {
-        assert_eq!(verdict(&session(0, 0), 0, Rotation::Off), Verdict::Good);
-        assert_eq!(verdict(&session(5, 1), 5, Rotation::Off), Verdict::Good);
-        assert_eq!(verdict(&session(5, 1), 4, Rotation::Off), Verdict::Good);
-        assert_eq!(verdict(&session(5, 1), 3, Rotation::Off), Verdict::Reused);
-        assert_eq!(verdict(&session(5, 1), 6, Rotation::Off), Verdict::Ended);
     }
 }

@@ -9,12 +9,14 @@
 mod events;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rotation;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod stored;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +25,7 @@ use uuid::Uuid;
 pub use self::events::{EventFilter, EventStore};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
+pub use self::rotation::SessionRotation;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 use crate::audit::AuditEvent;
@@ -142,6 +145,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Begins a session, if the user is active and the password hash is still the one that was
     /// checked; returns whether it did. Only then is there an event.
     ///
+    /// The user then has at most [`at_most`](NewSession::at_most) live sessions, also after many
+    /// logins at once: of the others, those that began first end as of
+    /// [`RevocationReason::SessionLimit`].
+    ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
@@ -159,20 +166,27 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
-    /// Moves a session on by one generation, if it is at `from`, live at `now` and its user active.
+    /// Moves a session on by one generation, if it is at the one to start from, live at the time,
+    /// used lately enough, and its user active. Notes the use and the key.
     ///
     /// Returns the session as it is afterwards, or `None` if it was not moved. Of two calls at
-    /// once with the same `from`, one moves it. A revocation that has been acknowledged is seen.
+    /// once from the same generation, one moves it. A revocation that has been acknowledged is
+    /// seen.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn rotate_session(
         &self,
-        id: SessionId,
-        from: Generation,
-        now: Timestamp,
+        rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError>;
+
+    /// Notes that the session is used at `now`, if it is live then and no later use is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Ends a session for ever; returns whose it was, if it was live at the event's time. Only
     /// then is there an event, which concerns that user.
@@ -295,10 +309,12 @@ pub struct NewSession {
     pub created_at: Timestamp,
     /// When the session ends whatever happens.
     pub expires_at: Timestamp,
+    /// How many live sessions the user may have, this one included.
+    pub at_most: NonZeroU32,
 }
 
 impl NewSession {
-    /// Makes a session with a fresh id.
+    /// Makes a session with a fresh id, beside any number of others.
     #[must_use]
     pub fn new(user_id: UserId, created_at: Timestamp, expires_at: Timestamp) -> Self {
         Self {
@@ -306,6 +322,7 @@ impl NewSession {
             user_id,
             created_at,
             expires_at,
+            at_most: NonZeroU32::MAX,
         }
     }
 }

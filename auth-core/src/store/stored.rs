@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::EventFilter;
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
-use crate::{Generation, UserId};
+use crate::{Generation, RotationKey, UserId};
 
 /// The table that remembers which migrations were applied; the host application may be a user of
 /// sqlx too, and then the usual name is its own.
@@ -32,6 +32,13 @@ pub(super) fn pending(known: &[Migration], applied: &[i64]) -> Vec<String> {
 
 pub(super) fn generation(stored: i32) -> Result<Generation, Error> {
     count(stored).map(Generation::new)
+}
+
+pub(super) fn rotation_key(stored: Option<&[u8]>) -> Result<Option<RotationKey>, Error> {
+    stored
+        .map(|hash| hash.try_into().map(RotationKey::from_stored))
+        .transpose()
+        .map_err(|error| Error::Decode(Box::new(error)))
 }
 
 pub(super) fn count(stored: i32) -> Result<u32, Error> {

@@ -28,6 +28,11 @@ fn migrations() -> Vec<Migration> {
             "events",
             include_str!("../../../migrations/postgres/0004_events.sql"),
         ),
+        stored::migration(
+            7,
+            "sessions_use",
+            include_str!("../../../migrations/postgres/0007_sessions_use.sql"),
+        ),
     ]
 }
 

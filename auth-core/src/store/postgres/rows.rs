@@ -54,6 +54,8 @@ pub(super) fn session(row: &PgRow) -> Result<Session, Error> {
     Ok(Session {
         generation: stored::generation(row.try_get("generation")?)?,
         rotated_at: optional_time(row, "rotated_at")?,
+        rotation_key: stored::rotation_key(row.try_get("rotation_key")?)?,
+        used_at: optional_time(row, "used_at")?,
         revoked_at: optional_time(row, "revoked_at")?,
         ..Session::new(
             id,

@@ -1,12 +1,13 @@
 //! Sessions in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgPool};
+use sqlx::{Error, PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::{PostgresStore, Replay, events, rows};
 use crate::audit::AuditEvent;
-use crate::store::{NewSession, SessionStore, StoreError, stored};
-use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
+use crate::store::{NewSession, SessionRotation, SessionStore, StoreError, stored};
+use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
 #[async_trait]
 impl SessionStore for PostgresStore {
@@ -28,12 +29,14 @@ impl SessionStore for PostgresStore {
 
     async fn rotate_session(
         &self,
-        id: SessionId,
-        from: Generation,
-        now: Timestamp,
+        rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
-        self.run(Replay::Unsafe, || rotate(&self.pool, id, from, now))
+        self.run(Replay::Unsafe, || rotate(&self.pool, rotation))
             .await
+    }
+
+    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.run(Replay::Safe, || touch(&self.pool, id, now)).await
     }
 
     async fn revoke_session(
@@ -59,50 +62,102 @@ impl SessionStore for PostgresStore {
     }
 }
 
-/// Locks the user's row against a deactivation or a new password that commits at the same time:
-/// either this statement sees it, or the revocation that follows it sees this session.
+/// A statement sees what had been committed when it began: the second one, under the lock, every
+/// session of the user.
 async fn insert(
     pool: &PgPool,
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
 ) -> Result<bool, Error> {
-    sqlx::query_scalar(
-        "WITH owner AS (
-             SELECT id
-             FROM auth_users
-             WHERE id = $2 AND is_active AND password_hash = $5
-             FOR SHARE
-         ), begun AS (
+    let mut transaction = pool
+        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    let may_begin = lock_owner(&mut transaction, session, checked).await?;
+    if may_begin {
+        begin(&mut transaction, session, event).await?;
+        end_oldest(&mut transaction, session).await?;
+    }
+    transaction.commit().await?;
+    Ok(may_begin)
+}
+
+/// Against a deactivation or a new password that commits at the same time: either this statement
+/// sees it, or the revocation that follows it sees the session. Another login of the user waits.
+async fn lock_owner(
+    connection: &mut PgConnection,
+    session: &NewSession,
+    checked: &PasswordHash,
+) -> Result<bool, Error> {
+    let owner: Option<Uuid> = sqlx::query_scalar(
+        "SELECT id
+         FROM auth_users
+         WHERE id = $1 AND is_active AND password_hash = $2
+         FOR NO KEY UPDATE",
+    )
+    .bind(session.user_id.as_uuid())
+    .bind(checked.as_stored())
+    .fetch_optional(connection)
+    .await?;
+    Ok(owner.is_some())
+}
+
+async fn begin(
+    connection: &mut PgConnection,
+    session: &NewSession,
+    event: &AuditEvent,
+) -> Result<(), Error> {
+    sqlx::query(
+        "WITH begun AS (
              INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
-             SELECT $1, id, $3, $4
-             FROM owner
+             VALUES ($1, $2, $3, $4)
              RETURNING user_id
-         ), recorded AS (
-             INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
-             SELECT $6, $7, $8, user_id, $9, $10
-             FROM begun
          )
-         SELECT EXISTS (SELECT 1 FROM begun)",
+         INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
+         SELECT $5, $6, $7, user_id, $8, $9
+         FROM begun",
     )
     .bind(session.id.as_uuid())
     .bind(session.user_id.as_uuid())
     .bind(rows::to_sql(session.created_at)?)
     .bind(rows::to_sql(session.expires_at)?)
-    .bind(checked.as_stored())
     .bind(event.id)
     .bind(rows::to_sql(event.at)?)
     .bind(event.act.kind())
     .bind(stored::request(event))
     .bind(stored::document(event)?)
-    .fetch_one(pool)
+    .execute(connection)
     .await
+    .map(drop)
+}
+
+/// Ends the user's live sessions beyond the bound; the new one always stays.
+async fn end_oldest(connection: &mut PgConnection, session: &NewSession) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_sessions
+         SET revoked_at = $3, revoked_reason = $4
+         WHERE revoked_at IS NULL AND id IN (
+             SELECT id
+             FROM auth_sessions
+             WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > $3
+             ORDER BY created_at DESC, id
+             OFFSET $5
+         )",
+    )
+    .bind(session.user_id.as_uuid())
+    .bind(session.id.as_uuid())
+    .bind(rows::to_sql(session.created_at)?)
+    .bind(RevocationReason::SessionLimit.as_str())
+    .bind(i64::from(session.at_most.get()) - 1)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> {
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                s.revoked_at, u.is_active, u.is_superuser,
+                s.rotation_key, s.used_at, s.revoked_at, u.is_active, u.is_superuser,
                 u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
@@ -117,34 +172,46 @@ async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> 
 }
 
 /// A statement that waits for another's revocation of the row checks its conditions again.
-async fn rotate(
-    pool: &PgPool,
-    id: SessionId,
-    from: Generation,
-    now: Timestamp,
-) -> Result<Option<Session>, Error> {
-    let Some(next) = from.next() else {
+async fn rotate(pool: &PgPool, rotation: &SessionRotation) -> Result<Option<Session>, Error> {
+    let Some(next) = rotation.from.next() else {
         return Ok(None);
     };
     sqlx::query(
         "UPDATE auth_sessions AS s
-         SET generation = $3, rotated_at = $4
+         SET generation = $3, rotated_at = $4, used_at = $4, rotation_key = $5
          FROM auth_users AS u
          WHERE s.id = $1 AND s.generation = $2 AND s.revoked_at IS NULL AND s.expires_at > $4
+             AND ($6::timestamptz IS NULL OR COALESCE(s.used_at, s.created_at) > $6)
              AND u.id = s.user_id AND u.is_active
          RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                   s.revoked_at, u.is_active, u.is_superuser,
+                   s.rotation_key, s.used_at, s.revoked_at, u.is_active, u.is_superuser,
                    u.email_verified_at IS NOT NULL AS email_verified",
     )
-    .bind(id.as_uuid())
-    .bind(stored::number(from.number()))
+    .bind(rotation.id.as_uuid())
+    .bind(stored::number(rotation.from.number()))
     .bind(stored::number(next.number()))
-    .bind(rows::to_sql(now)?)
+    .bind(rows::to_sql(rotation.at)?)
+    .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
+    .bind(rotation.used_after.map(rows::to_sql).transpose()?)
     .fetch_optional(pool)
     .await?
     .as_ref()
     .map(rows::session)
     .transpose()
+}
+
+async fn touch(pool: &PgPool, id: SessionId, now: Timestamp) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_sessions
+         SET used_at = $2
+         WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2
+             AND COALESCE(used_at, created_at) < $2",
+    )
+    .bind(id.as_uuid())
+    .bind(rows::to_sql(now)?)
+    .execute(pool)
+    .await
+    .map(drop)
 }
 
 /// Ends an expired session too: another node's clock may run behind ours.

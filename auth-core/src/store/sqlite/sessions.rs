@@ -1,12 +1,12 @@
 //! Sessions in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Error, Row, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection, SqlitePool};
 
 use super::{SqliteStore, error::store_error, events, rows};
 use crate::audit::AuditEvent;
-use crate::store::{NewSession, SessionStore, StoreError, stored};
-use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
+use crate::store::{NewSession, SessionRotation, SessionStore, StoreError, stored};
+use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
 #[async_trait]
 impl SessionStore for SqliteStore {
@@ -26,12 +26,13 @@ impl SessionStore for SqliteStore {
 
     async fn rotate_session(
         &self,
-        id: SessionId,
-        from: Generation,
-        now: Timestamp,
+        rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
-        let outcome = rotate(&self.writer, id, from, now).await;
-        outcome.map_err(store_error)
+        rotate(&self.writer, rotation).await.map_err(store_error)
+    }
+
+    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+        touch(&self.writer, id, now).await.map_err(store_error)
     }
 
     async fn revoke_session(
@@ -78,15 +79,39 @@ async fn insert(
     let begun = inserted.rows_affected() == 1;
     if begun {
         events::insert(&mut *transaction, event).await?;
+        end_oldest(&mut transaction, session).await?;
     }
     transaction.commit().await?;
     Ok(begun)
 }
 
+/// Ends the user's live sessions beyond the bound; the new one always stays.
+async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_sessions
+         SET revoked_at = ?3, revoked_reason = ?4
+         WHERE id IN (
+             SELECT id
+             FROM auth_sessions
+             WHERE user_id = ?1 AND id <> ?2 AND revoked_at IS NULL AND expires_at > ?3
+             ORDER BY created_at DESC, id
+             LIMIT -1 OFFSET ?5
+         )",
+    )
+    .bind(session.user_id.as_uuid())
+    .bind(session.id.as_uuid())
+    .bind(session.created_at.unix_micros())
+    .bind(RevocationReason::SessionLimit.as_str())
+    .bind(i64::from(session.at_most.get()) - 1)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Error> {
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                s.revoked_at, u.is_active, u.is_superuser,
+                s.rotation_key, s.used_at, s.revoked_at, u.is_active, u.is_superuser,
                 u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
@@ -101,34 +126,46 @@ async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Err
 }
 
 /// The user's columns come by subqueries, since `RETURNING` sees the updated table alone.
-async fn rotate(
-    pool: &SqlitePool,
-    id: SessionId,
-    from: Generation,
-    now: Timestamp,
-) -> Result<Option<Session>, Error> {
-    let Some(next) = from.next() else {
+async fn rotate(pool: &SqlitePool, rotation: &SessionRotation) -> Result<Option<Session>, Error> {
+    let Some(next) = rotation.from.next() else {
         return Ok(None);
     };
     let rows = sqlx::query(
         "UPDATE auth_sessions
-         SET generation = ?3, rotated_at = ?4
+         SET generation = ?3, rotated_at = ?4, used_at = ?4, rotation_key = ?5
          WHERE id = ?1 AND generation = ?2 AND revoked_at IS NULL AND expires_at > ?4
+             AND (?6 IS NULL OR COALESCE(used_at, created_at) > ?6)
              AND EXISTS (SELECT 1 FROM auth_users AS u WHERE u.id = user_id AND u.is_active)
-         RETURNING id, user_id, generation, created_at, expires_at, rotated_at, revoked_at,
-                   TRUE AS is_active,
+         RETURNING id, user_id, generation, created_at, expires_at, rotated_at, rotation_key,
+                   used_at, revoked_at, TRUE AS is_active,
                    (SELECT is_superuser FROM auth_users AS u WHERE u.id = user_id)
                        AS is_superuser,
                    (SELECT email_verified_at IS NOT NULL FROM auth_users AS u WHERE u.id = user_id)
                        AS email_verified",
     )
-    .bind(id.as_uuid())
-    .bind(stored::number(from.number()))
+    .bind(rotation.id.as_uuid())
+    .bind(stored::number(rotation.from.number()))
     .bind(stored::number(next.number()))
-    .bind(now.unix_micros())
+    .bind(rotation.at.unix_micros())
+    .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
+    .bind(rotation.used_after.map(Timestamp::unix_micros))
     .fetch_all(pool)
     .await?;
     rows.first().map(rows::session).transpose()
+}
+
+async fn touch(pool: &SqlitePool, id: SessionId, now: Timestamp) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE auth_sessions
+         SET used_at = ?2
+         WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?2
+             AND COALESCE(used_at, created_at) < ?2",
+    )
+    .bind(id.as_uuid())
+    .bind(now.unix_micros())
+    .execute(pool)
+    .await
+    .map(drop)
 }
 
 /// Ends an expired session too: another process's clock may run behind ours.

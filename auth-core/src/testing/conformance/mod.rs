@@ -28,6 +28,7 @@
 mod events;
 mod fixtures;
 mod outbox;
+mod rotation;
 mod sessions;
 mod users;
 mod verification;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 pub use self::events::*;
 pub use self::outbox::*;
+pub use self::rotation::*;
 pub use self::sessions::*;
 pub use self::users::*;
 pub use self::verification::*;
@@ -89,6 +91,11 @@ macro_rules! store_conformance {
             counts_verifications_begun_at_the_same_time
             marks_the_address_as_verified
             s7_4_an_expired_session_does_not_rotate
+            s7_4_an_idle_session_does_not_rotate
+            s7_4_notes_the_latest_use_of_a_live_session
+            s7_5_a_session_too_many_ends_the_oldest
+            s7_5_of_many_logins_at_once_no_more_live_than_allowed
+            s7_8_keeps_the_key_of_the_last_rotation
             s7_7_no_rotation_succeeds_after_the_revocation
             s7_8_of_many_rotations_of_one_generation_one_succeeds
             s9_3_begins_no_session_for_an_inactive_user
@@ -141,6 +148,7 @@ mod tests {
         for source in [
             include_str!("users.rs"),
             include_str!("verification.rs"),
+            include_str!("rotation.rs"),
             include_str!("sessions.rs"),
             include_str!("outbox.rs"),
             include_str!("events.rs"),

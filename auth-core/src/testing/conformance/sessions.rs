@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fixtures::{
     CROWD, LIFETIME, begin_session, create, event, event_at, hash, new_user, now, race,
 };
-use crate::store::{NewSession, Store};
+use crate::store::{NewSession, SessionRotation, Store};
 use crate::{Generation, RevocationReason, Session, SessionId, SessionOwner, Timestamp, UserId};
 
 const LOGOUT: RevocationReason = RevocationReason::Logout;
@@ -76,6 +76,7 @@ pub async fn moves_a_session_on_generation_by_generation(store: Arc<dyn Store>) 
         let moved = rotate(&store, session.id, number, at).await.unwrap();
         assert_eq!(moved.generation, Generation::new(next));
         assert_eq!(moved.rotated_at, Some(at));
+        assert_eq!(moved.used_at, Some(at));
         assert_eq!(moved.expires_at, session.expires_at);
         assert_eq!(store.find_session(session.id).await.unwrap(), Some(moved));
     }
@@ -246,6 +247,6 @@ async fn rotate(
     from: u32,
     at: Timestamp,
 ) -> Option<Session> {
-    let moved = store.rotate_session(id, Generation::new(from), at).await;
-    moved.unwrap()
+    let rotation = SessionRotation::new(id, Generation::new(from), at);
+    store.rotate_session(&rotation).await.unwrap()
 }

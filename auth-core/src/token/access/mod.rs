@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::claims::{Claims, Header, parse_object};
 use super::keys::{JwtKeys, RandomnessUnavailable, SigningKey, VerifyingKey};
 use crate::secret::secret_string;
-use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId};
+use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId, jitter};
 
 secret_string! {
     /// An access token: a JWT of the type `at+jwt` (RFC 9068).
@@ -77,13 +77,14 @@ impl AccessTokenIssuer {
         let mut random = [0; 16];
         getrandom::fill(&mut random)
             .map_err(|_| AuthError::Internal(Box::new(RandomnessUnavailable)))?;
+        let [first, second, ..] = random;
         let claims = IssuedClaims {
             iss: &self.scope.issuer,
             sub: user.as_uuid(),
             aud: &self.scope.audience,
             client_id: &self.scope.client_id,
             iat: now.unix_seconds(),
-            exp: (now + self.lifetime).unix_seconds(),
+            exp: (now + jitter::shorten(self.lifetime, [first, second])).unix_seconds(),
             jti: &URL_SAFE_NO_PAD.encode(random),
             sid: session.as_uuid(),
             roles,
