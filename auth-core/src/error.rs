@@ -48,6 +48,12 @@ pub enum AuthError {
     /// Another user has this address.
     #[error("this e-mail address is taken")]
     EmailTaken,
+    /// There is no such user, or no such session.
+    #[error("there is no such thing")]
+    NotFound,
+    /// Nobody could administer any more.
+    #[error("this is the last active superuser")]
+    LastSuperuser,
     /// More password hashing is waiting than the machine can do in time.
     #[error("the service is busy, try again shortly")]
     #[non_exhaustive]
@@ -101,6 +107,8 @@ impl AuthError {
             Self::EmailNotVerified => "email_not_verified",
             Self::UsernameTaken => "username_taken",
             Self::EmailTaken => "email_taken",
+            Self::NotFound => "not_found",
+            Self::LastSuperuser => "last_superuser",
             Self::Overloaded { .. } => "overloaded",
             Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::Storage(StoreError::Unavailable(_)) => "storage_unavailable",
@@ -114,6 +122,7 @@ impl From<StoreError> for AuthError {
         match error {
             StoreError::UsernameTaken => Self::UsernameTaken,
             StoreError::EmailTaken => Self::EmailTaken,
+            StoreError::LastSuperuser => Self::LastSuperuser,
             other => Self::Storage(other),
         }
     }

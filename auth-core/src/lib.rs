@@ -60,8 +60,10 @@
 //! |---|---|
 //! | [`AuthService`] | what a caller can ask for, as an object-safe trait |
 //! | [`Engine`] | implements it over any store; its [builder](EngineBuilder) has every setting |
+//! | [`Administration`] | what administrators can do to accounts and sessions |
 //! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
 //! | [`store`] | what a database must do; the stores for PostgreSQL and SQLite |
+//! | [`revocation`] | access tokens that are refused before they expire |
 //! | [`audit`] | the audit trail: who did what, when, from where |
 //! | [`mail`] | what is written to users, and how it travels |
 //! | [`password`] | what passwords may be, and how they are hashed |
@@ -77,6 +79,7 @@
 //! | `mail-smtp` | | mails over SMTP |
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
+mod administration;
 pub mod audit;
 mod clock;
 mod context;
@@ -87,6 +90,7 @@ mod jitter;
 pub mod mail;
 pub mod password;
 mod principal;
+pub mod revocation;
 mod rotation_key;
 mod secret;
 mod service;
@@ -98,6 +102,7 @@ mod token;
 mod user;
 mod username;
 
+pub use administration::{Administration, Administrator};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};

@@ -173,8 +173,12 @@ pub enum RevocationReason {
     Logout,
     /// A refresh token was used again that had been replaced.
     ReuseDetected,
-    /// An operator ended it.
+    /// An administrator ended it.
     Administrative,
+    /// The user was deactivated.
+    Deactivated,
+    /// The user's password was changed.
+    PasswordChanged,
     /// The user began more sessions than one may have, and this was the oldest.
     SessionLimit,
 }
@@ -187,6 +191,8 @@ impl RevocationReason {
             Self::Logout => "logout",
             Self::ReuseDetected => "reuse_detected",
             Self::Administrative => "administrative",
+            Self::Deactivated => "deactivated",
+            Self::PasswordChanged => "password_changed",
             Self::SessionLimit => "session_limit",
         }
     }

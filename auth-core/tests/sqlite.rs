@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
-    NewSession, NewUser, SessionRotation, SessionStore, SqliteStore, Store, StoreError, UserStore,
+    Ending, NewSession, NewUser, SessionRotation, SessionStore, SqliteStore, Store, StoreError,
+    UserStore,
 };
 use auth_core::{
     Generation, PasswordHash, RequestContext, RevocationReason, Timestamp, User, UserId,
@@ -207,9 +208,8 @@ async fn a_commit_that_fails_is_not_acknowledged() {
         .rotate_session(&SessionRotation::new(session.id, Generation::FIRST, NOW))
         .await;
     moved.unwrap_err();
-    let revoked = store
-        .revoke_session(session.id, RevocationReason::Logout, &event())
-        .await;
+    let ending = Ending::new(RevocationReason::Logout, NOW, NOW);
+    let revoked = store.revoke_session(session.id, &ending, &event()).await;
     revoked.unwrap_err();
     let found = store.find_session(session.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, None);

@@ -101,7 +101,10 @@ impl ApiError {
                 | AuthError::TokenExpired
                 | AuthError::TokenRevoked => StatusCode::UNAUTHORIZED,
                 AuthError::PermissionDenied | AuthError::EmailNotVerified => StatusCode::FORBIDDEN,
-                AuthError::UsernameTaken | AuthError::EmailTaken => StatusCode::CONFLICT,
+                AuthError::UsernameTaken | AuthError::EmailTaken | AuthError::LastSuperuser => {
+                    StatusCode::CONFLICT
+                }
+                AuthError::NotFound => StatusCode::NOT_FOUND,
                 AuthError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
                 AuthError::Overloaded { .. } | AuthError::Storage(StoreError::Unavailable(_)) => {
                     StatusCode::SERVICE_UNAVAILABLE

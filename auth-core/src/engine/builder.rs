@@ -10,6 +10,7 @@ use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
 use crate::mail::MailTemplates;
+use crate::revocation::{Revocations, StalePolicy};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope, VerificationTokens};
 use crate::{
@@ -63,6 +64,7 @@ pub struct EngineBuilder {
     templates: MailTemplates,
     clock: Arc<dyn Clock>,
     trail: AuditTrail,
+    when_stale: StalePolicy,
 }
 
 impl EngineBuilder {
@@ -101,6 +103,7 @@ impl EngineBuilder {
             templates: MailTemplates::default(),
             clock: Arc::new(SystemClock),
             trail: AuditTrail::default(),
+            when_stale: StalePolicy::Accept,
         }
     }
 
@@ -218,6 +221,13 @@ impl EngineBuilder {
         self
     }
 
+    /// What verifiers do while this node does not know what was revoked lately (default:
+    /// [`StalePolicy::Accept`]).
+    pub fn with_stale_policy(mut self, policy: StalePolicy) -> Self {
+        self.when_stale = policy;
+        self
+    }
+
     /// Builds the engine and starts its hashing threads.
     ///
     /// # Errors
@@ -256,6 +266,8 @@ impl EngineBuilder {
             scope.audience.clone(),
             Arc::clone(&self.clock),
         );
+        let revocations = Revocations::new(self.when_stale, Arc::clone(&self.clock));
+        let verifier = verifier.with_revocations(revocations.clone());
         let inner = Inner {
             access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
             verifier,
@@ -278,6 +290,7 @@ impl EngineBuilder {
             email_verification: self.email_verification,
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),
+            revocations,
             key_ids: self.jwt_keys.ids(),
         };
         Ok(Engine {

@@ -18,10 +18,9 @@ impl Inner {
             .ok_or(AuthError::TokenInvalid)?;
         let event = self.event(AuditAct::LoggedOut, Actor::Anonymous, context);
         let event = event.in_session(id);
-        let ended = self
-            .store
-            .revoke_session(id, RevocationReason::Logout, &event)
-            .await?;
+        let ending = self.ending(RevocationReason::Logout, event.at);
+        let ended = self.store.revoke_session(id, &ending, &event).await?;
+        self.refuse_session(id, &ending);
         if let Some(user) = ended {
             self.trail.tell(&event.about(user));
         }

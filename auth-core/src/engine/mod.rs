@@ -1,5 +1,6 @@
 //! The use cases over any store: rules, no SQL, no HTTP.
 
+mod administration;
 mod authorize;
 mod bootstrap;
 mod builder;
@@ -9,6 +10,7 @@ mod log_out;
 mod refresh;
 mod refresh_rules;
 mod register;
+mod revoke;
 mod verify_email;
 
 use std::fmt;
@@ -25,6 +27,7 @@ pub use builder::{EngineBuilder, SettingsError};
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
 use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
+use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
 use crate::{
@@ -78,6 +81,7 @@ struct Inner {
     public_url: String,
     mail_owed: Arc<Notify>,
     trail: Arc<AuditTrail>,
+    revocations: Revocations,
     /// The signing one first.
     key_ids: Vec<String>,
 }
@@ -92,10 +96,29 @@ impl Engine {
         EngineBuilder::new(store, secret_keys, jwt_keys)
     }
 
-    /// The verifier of the access tokens that this engine issues.
+    /// The verifier of the access tokens that this engine issues, less those that are revoked.
+    ///
+    /// Run the [`revocation_follower`](Self::revocation_follower), or it knows only what this
+    /// engine itself has revoked.
     #[must_use]
     pub fn access_token_verifier(&self) -> AccessTokenVerifier {
         self.inner.verifier.clone()
+    }
+
+    /// A worker that learns what is revoked at any node; run one on each node.
+    #[must_use]
+    pub fn revocation_follower(&self) -> RevocationFollower {
+        RevocationFollower::new(
+            Arc::<dyn Store>::clone(&self.inner.store),
+            self.inner.revocations.clone(),
+            Arc::clone(&self.inner.clock),
+        )
+    }
+
+    /// The access tokens that are refused although they have not expired.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.inner.revocations
     }
 
     /// A worker that stores the audit events that belong to no transaction; run one on each node.

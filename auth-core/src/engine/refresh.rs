@@ -106,11 +106,12 @@ impl Inner {
         let event = AuditEvent::new(now, act, Actor::Anonymous, context)
             .about(session.owner.id)
             .in_session(session.id);
-        let reason = RevocationReason::ReuseDetected;
+        let ending = self.ending(RevocationReason::ReuseDetected, now);
         let ended = self
             .store
-            .revoke_session(session.id, reason, &event)
+            .revoke_session(session.id, &ending, &event)
             .await?;
+        self.refuse_session(session.id, &ending);
         if ended.is_some() {
             self.trail.tell(&event);
         }

@@ -6,9 +6,11 @@
 #![cfg_attr(not(feature = "postgres"), doc = "\n[`PostgresStore`]: crate#features")]
 #![cfg_attr(not(feature = "sqlite"), doc = "\n[`SqliteStore`]: crate#features")]
 
+mod accounts;
 mod events;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod revocations;
 mod rotation;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -22,22 +24,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::accounts::AccountStore;
 pub use self::events::{EventFilter, EventStore};
 #[cfg(feature = "postgres")]
-pub use self::postgres::PostgresStore;
+pub use self::postgres::{PostgresStore, RevocationDelivery};
+pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationStore};
 pub use self::rotation::SessionRotation;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::{
-    EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, User,
-    UserId, Username,
+    EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
 };
 
 /// Everything the [`Engine`](crate::Engine) needs of a database.
 #[async_trait]
-pub trait Store: UserStore + SessionStore + OutboxStore + EventStore {
+pub trait Store:
+    UserStore + AccountStore + SessionStore + RevocationStore + OutboxStore + EventStore
+{
     /// Tells whether the database answers.
     ///
     /// # Errors
@@ -191,7 +196,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Ends a session for ever; returns whose it was, if it was live at the event's time. Only
     /// then is there an event, which concerns that user.
     ///
-    /// An expired session is marked too, since another node's clock may run behind.
+    /// An expired session is marked too, since another node's clock may run behind. The
+    /// revocation of its access tokens is recorded in both cases.
     ///
     /// # Errors
     ///
@@ -199,11 +205,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn revoke_session(
         &self,
         id: SessionId,
-        reason: RevocationReason,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError>;
 
-    /// Ends every session of the user; returns how many of them were live at the event's time.
+    /// Ends every session of the user but one, if one is excepted; returns how many of them were
+    /// live at the event's time. The revocations of their access tokens are recorded.
     ///
     /// # Errors
     ///
@@ -211,7 +218,21 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn revoke_user_sessions(
         &self,
         user: UserId,
-        reason: RevocationReason,
+        except: Option<SessionId>,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError>;
+
+    /// Ends every session of every user; returns how many of them were live at the event's time.
+    ///
+    /// One revocation is recorded for all of their access tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn revoke_all_sessions(
+        &self,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError>;
 }
@@ -309,6 +330,8 @@ pub struct NewSession {
     pub created_at: Timestamp,
     /// When the session ends whatever happens.
     pub expires_at: Timestamp,
+    /// How long the access tokens of sessions beyond the bound must be refused.
+    pub remembered_until: Timestamp,
     /// How many live sessions the user may have, this one included.
     pub at_most: NonZeroU32,
 }
@@ -322,6 +345,7 @@ impl NewSession {
             user_id,
             created_at,
             expires_at,
+            remembered_until: expires_at,
             at_most: NonZeroU32::MAX,
         }
     }
@@ -403,6 +427,9 @@ pub enum StoreError {
     /// Another user has the e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
+    /// Nobody could administer any more.
+    #[error("this is the last active superuser")]
+    LastSuperuser,
     /// The database cannot be reached, or is too busy, or is stopping: try again later.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -4,10 +4,11 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::EventFilter;
+use super::{Ending, EventFilter};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
-use crate::{Generation, RotationKey, UserId};
+use crate::revocation::{Revocation, RevokedTokens};
+use crate::{Generation, RotationKey, SessionId, Timestamp, UserId};
 
 /// The table that remembers which migrations were applied; the host application may be a user of
 /// sqlx too, and then the usual name is its own.
@@ -92,4 +93,91 @@ pub(super) fn request(event: &AuditEvent) -> Option<&str> {
 pub(super) fn event_range(filter: &EventFilter) -> (Uuid, Uuid) {
     let first = filter.since.map_or(Uuid::nil(), AuditEvent::first_id_at);
     (first, filter.before.unwrap_or(Uuid::max()))
+}
+
+pub(super) fn session_revocation(session: SessionId, expires_at: Timestamp) -> Revocation {
+    Revocation::new(RevokedTokens::OfSession(session), expires_at)
+}
+
+pub(super) fn revocation_of_all(ending: &Ending) -> Revocation {
+    let issued_before = ending.issued_before;
+    Revocation::new(
+        RevokedTokens::All { issued_before },
+        ending.remembered_until,
+    )
+}
+
+pub(super) fn revocation_of_user(user: UserId, ending: &Ending) -> Revocation {
+    let issued_before = ending.issued_before;
+    let tokens = RevokedTokens::OfUser {
+        user,
+        issued_before,
+    };
+    Revocation::new(tokens, ending.remembered_until)
+}
+
+/// The name of the kind of a revocation.
+pub(super) const fn kind(revocation: &Revocation) -> &'static str {
+    match revocation.tokens {
+        RevokedTokens::OfSession(_) => "session",
+        RevokedTokens::OfUser { .. } => "user",
+        RevokedTokens::All { .. } => "all",
+    }
+}
+
+pub(super) const fn subject(revocation: &Revocation) -> Option<Uuid> {
+    match revocation.tokens {
+        RevokedTokens::OfSession(session) => Some(session.as_uuid()),
+        RevokedTokens::OfUser { user, .. } => Some(user.as_uuid()),
+        RevokedTokens::All { .. } => None,
+    }
+}
+
+pub(super) const fn issued_before(revocation: &Revocation) -> Option<Timestamp> {
+    match revocation.tokens {
+        RevokedTokens::OfSession(_) => None,
+        RevokedTokens::OfUser { issued_before, .. } | RevokedTokens::All { issued_before } => {
+            Some(issued_before)
+        }
+    }
+}
+
+pub(super) fn revocation(
+    kind: &str,
+    subject: Option<Uuid>,
+    issued_before: Option<Timestamp>,
+    expires_at: Timestamp,
+) -> Result<Revocation, Error> {
+    let tokens = match (kind, subject, issued_before) {
+        ("session", Some(id), _) => RevokedTokens::OfSession(SessionId::from_uuid(id)),
+        ("user", Some(id), Some(issued_before)) => RevokedTokens::OfUser {
+            user: UserId::from_uuid(id),
+            issued_before,
+        },
+        ("all", _, Some(issued_before)) => RevokedTokens::All { issued_before },
+        _ => return Err(Error::Decode("no known kind of revocation".into())),
+    };
+    Ok(Revocation::new(tokens, expires_at))
+}
+
+/// A revocation as the text of a notification.
+pub(super) fn payload(revocation: &Revocation) -> Result<String, Error> {
+    let issued_before = issued_before(revocation).map(Timestamp::unix_micros);
+    let expires_at = revocation.expires_at.unix_micros();
+    let fields = (
+        kind(revocation),
+        subject(revocation),
+        issued_before,
+        expires_at,
+    );
+    serde_json::to_string(&fields).map_err(|error| Error::Encode(error.into()))
+}
+
+/// Reads the text of a notification, unless it is a newer version's or somebody else's.
+pub(super) fn revocation_of_payload(payload: &str) -> Option<Revocation> {
+    let fields: (String, Option<Uuid>, Option<i64>, i64) = serde_json::from_str(payload).ok()?;
+    let (kind, subject, issued_before, expires_at) = fields;
+    let issued_before = issued_before.map(Timestamp::from_unix_micros);
+    let expires_at = Timestamp::from_unix_micros(expires_at);
+    revocation(&kind, subject, issued_before, expires_at).ok()
 }

@@ -29,6 +29,11 @@ fn migrations() -> Vec<Migration> {
             include_str!("../../../migrations/postgres/0004_events.sql"),
         ),
         stored::migration(
+            5,
+            "revocations",
+            include_str!("../../../migrations/postgres/0005_revocations.sql"),
+        ),
+        stored::migration(
             7,
             "sessions_use",
             include_str!("../../../migrations/postgres/0007_sessions_use.sql"),

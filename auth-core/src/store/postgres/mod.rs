@@ -1,10 +1,12 @@
 //! The PostgreSQL store.
 
+mod accounts;
 mod connection;
 mod error;
 mod events;
 mod migrate;
 mod outbox;
+mod revocations;
 mod rows;
 mod sessions;
 mod users;
@@ -47,6 +49,18 @@ const MAX_ATTEMPTS: u32 = 6;
 pub struct PostgresStore {
     pool: PgPool,
     health: Arc<Health>,
+    delivery: RevocationDelivery,
+}
+
+/// How other nodes learn at once of what is revoked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevocationDelivery {
+    /// By `NOTIFY` with the revocation, within milliseconds; one connection of each node listens.
+    #[default]
+    Notify,
+    /// By reading the table every second, for engines and poolers that have no `LISTEN`.
+    Poll,
 }
 
 /// Whether a statement may run twice when its connection broke before the answer came.
@@ -91,7 +105,11 @@ impl PostgresStore {
         connection::warn_of_weak_tls(&options);
         let health = Arc::new(Health::default());
         let pool = connection::watch(pool, Arc::clone(&health)).connect_lazy_with(options);
-        Self { pool, health }
+        Self {
+            pool,
+            health,
+            delivery: RevocationDelivery::default(),
+        }
     }
 
     /// Uses a pool of the host application as it is.
@@ -103,7 +121,16 @@ impl PostgresStore {
         Self {
             pool,
             health: Arc::default(),
+            delivery: RevocationDelivery::default(),
         }
+    }
+
+    /// How other nodes learn of what is revoked (default: [`RevocationDelivery::Notify`]); the same
+    /// for every node.
+    #[must_use]
+    pub const fn with_revocation_delivery(mut self, delivery: RevocationDelivery) -> Self {
+        self.delivery = delivery;
+        self
     }
 
     /// The pool, for the host application's own statements.

@@ -18,11 +18,11 @@ fn timestamp(stored: OffsetDateTime) -> Result<Timestamp, Error> {
         .map_err(|error| Error::Decode(error.into()))
 }
 
-fn time(row: &PgRow, column: &str) -> Result<Timestamp, Error> {
+pub(super) fn time(row: &PgRow, column: &str) -> Result<Timestamp, Error> {
     timestamp(row.try_get(column)?)
 }
 
-fn optional_time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, Error> {
+pub(super) fn optional_time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, Error> {
     row.try_get::<Option<_>, _>(column)?
         .map(timestamp)
         .transpose()

@@ -1,12 +1,12 @@
 //! Sessions in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgConnection, PgPool};
+use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::{PostgresStore, Replay, events, rows};
+use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, rows};
 use crate::audit::AuditEvent;
-use crate::store::{NewSession, SessionRotation, SessionStore, StoreError, stored};
+use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
 #[async_trait]
@@ -18,7 +18,7 @@ impl SessionStore for PostgresStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         self.run(Replay::Unsafe, || {
-            insert(&self.pool, session, checked, event)
+            insert(&self.pool, self.delivery, session, checked, event)
         })
         .await
     }
@@ -42,23 +42,51 @@ impl SessionStore for PostgresStore {
     async fn revoke_session(
         &self,
         id: SessionId,
-        reason: RevocationReason,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError> {
         // A second run may say that the session had ended before, which it then has: better than
         // a logout that fails.
-        self.run(Replay::Safe, || revoke(&self.pool, id, reason, event))
-            .await
+        self.run(Replay::Safe, || {
+            revoke(&self.pool, self.delivery, id, ending, event)
+        })
+        .await
     }
 
     async fn revoke_user_sessions(
         &self,
         user: UserId,
-        reason: RevocationReason,
+        except: Option<SessionId>,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || revoke_all(&self.pool, user, reason, event))
-            .await
+        self.run(Replay::Safe, || async {
+            let mut transaction = self.pool.begin().await?;
+            let ended = end_sessions_of(
+                &mut transaction,
+                self.delivery,
+                user,
+                except,
+                ending,
+                event.at,
+            );
+            let ended = ended.await?;
+            events::insert(&mut *transaction, event).await?;
+            transaction.commit().await?;
+            Ok(ended)
+        })
+        .await
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.run(Replay::Safe, || {
+            revoke_everybodys(&self.pool, self.delivery, ending, event)
+        })
+        .await
     }
 }
 
@@ -66,6 +94,7 @@ impl SessionStore for PostgresStore {
 /// session of the user.
 async fn insert(
     pool: &PgPool,
+    delivery: RevocationDelivery,
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
@@ -76,7 +105,7 @@ async fn insert(
     let may_begin = lock_owner(&mut transaction, session, checked).await?;
     if may_begin {
         begin(&mut transaction, session, event).await?;
-        end_oldest(&mut transaction, session).await?;
+        end_oldest(&mut transaction, delivery, session).await?;
     }
     transaction.commit().await?;
     Ok(may_begin)
@@ -132,8 +161,12 @@ async fn begin(
 }
 
 /// Ends the user's live sessions beyond the bound; the new one always stays.
-async fn end_oldest(connection: &mut PgConnection, session: &NewSession) -> Result<(), Error> {
-    sqlx::query(
+async fn end_oldest(
+    connection: &mut PgConnection,
+    delivery: RevocationDelivery,
+    session: &NewSession,
+) -> Result<(), Error> {
+    let ended: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_sessions
          SET revoked_at = $3, revoked_reason = $4
          WHERE revoked_at IS NULL AND id IN (
@@ -142,16 +175,18 @@ async fn end_oldest(connection: &mut PgConnection, session: &NewSession) -> Resu
              WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > $3
              ORDER BY created_at DESC, id
              OFFSET $5
-         )",
+         )
+         RETURNING id",
     )
     .bind(session.user_id.as_uuid())
     .bind(session.id.as_uuid())
     .bind(rows::to_sql(session.created_at)?)
     .bind(RevocationReason::SessionLimit.as_str())
     .bind(i64::from(session.at_most.get()) - 1)
-    .execute(connection)
-    .await
-    .map(drop)
+    .fetch_all(&mut *connection)
+    .await?;
+    let ended = ended.into_iter().map(SessionId::from_uuid);
+    revocations::record_sessions(connection, delivery, ended, session.remembered_until).await
 }
 
 async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> {
@@ -214,60 +249,116 @@ async fn touch(pool: &PgPool, id: SessionId, now: Timestamp) -> Result<(), Error
     .map(drop)
 }
 
+/// One round trip, since every logout comes here; the two forms differ in the notification.
+macro_rules! revoke_statement {
+    ($notification:literal) => {
+        concat!(
+            "WITH ended AS (
+                 UPDATE auth_sessions
+                 SET revoked_at = $2, revoked_reason = $3
+                 WHERE id = $1 AND revoked_at IS NULL
+                 RETURNING id, user_id, expires_at > $2 AS was_live
+             ), recorded AS (
+                 INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
+                 SELECT $4, $2, $5, user_id, $6, $7
+                 FROM ended
+                 WHERE was_live
+             ), revoked AS (
+                 INSERT INTO auth_revocations (kind, subject, expires_at)
+                 SELECT 'session', id, $8
+                 FROM ended
+             )
+             SELECT user_id, was_live, ",
+            $notification,
+            " FROM ended",
+        )
+    };
+}
+
 /// Ends an expired session too: another node's clock may run behind ours.
 async fn revoke(
     pool: &PgPool,
+    delivery: RevocationDelivery,
     id: SessionId,
-    reason: RevocationReason,
+    ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Option<UserId>, Error> {
-    let user = sqlx::query_scalar(
-        "WITH ended AS (
-             UPDATE auth_sessions
-             SET revoked_at = $2, revoked_reason = $3
-             WHERE id = $1 AND revoked_at IS NULL
-             RETURNING user_id, expires_at > $2 AS was_live
-         ), recorded AS (
-             INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
-             SELECT $4, $2, $5, user_id, $6, $7
-             FROM ended
-             WHERE was_live
-         )
-         SELECT user_id
-         FROM ended
-         WHERE was_live",
-    )
-    .bind(id.as_uuid())
-    .bind(rows::to_sql(event.at)?)
-    .bind(reason.as_str())
-    .bind(event.id)
-    .bind(event.act.kind())
-    .bind(stored::request(event))
-    .bind(stored::document(event)?)
-    .fetch_optional(pool)
-    .await?;
-    Ok(user.map(UserId::from_uuid))
+    let statement = match delivery {
+        RevocationDelivery::Notify => revoke_statement!("pg_notify('auth_revocations', $9)"),
+        RevocationDelivery::Poll => revoke_statement!("$9::text"),
+    };
+    let revocation = stored::session_revocation(id, ending.remembered_until);
+    let ended = sqlx::query(statement)
+        .bind(id.as_uuid())
+        .bind(rows::to_sql(event.at)?)
+        .bind(ending.reason.as_str())
+        .bind(event.id)
+        .bind(event.act.kind())
+        .bind(stored::request(event))
+        .bind(stored::document(event)?)
+        .bind(rows::to_sql(ending.remembered_until)?)
+        .bind(stored::payload(&revocation)?)
+        .fetch_optional(pool)
+        .await?;
+    match ended {
+        Some(row) if row.try_get("was_live")? => {
+            Ok(Some(UserId::from_uuid(row.try_get("user_id")?)))
+        }
+        _ => Ok(None),
+    }
 }
 
-async fn revoke_all(
-    pool: &PgPool,
+/// Ends the user's sessions in the transaction of the act that asks for it.
+pub(super) async fn end_sessions_of(
+    connection: &mut PgConnection,
+    delivery: RevocationDelivery,
     user: UserId,
-    reason: RevocationReason,
+    except: Option<SessionId>,
+    ending: &Ending,
+    at: Timestamp,
+) -> Result<u64, Error> {
+    let ended = sqlx::query(
+        "UPDATE auth_sessions
+         SET revoked_at = $2, revoked_reason = $3
+         WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)
+         RETURNING id, expires_at > $2 AS was_live",
+    )
+    .bind(user.as_uuid())
+    .bind(rows::to_sql(at)?)
+    .bind(ending.reason.as_str())
+    .bind(except.as_ref().map(SessionId::as_uuid))
+    .fetch_all(&mut *connection)
+    .await?;
+    let ids = ended
+        .iter()
+        .map(|row| row.try_get("id").map(SessionId::from_uuid));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    revocations::record_sessions(connection, delivery, ids, ending.remembered_until).await?;
+    let were_live = ended
+        .iter()
+        .map(|row| row.try_get::<bool, _>("was_live").map(u64::from));
+    were_live.sum()
+}
+
+async fn revoke_everybodys(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    ending: &Ending,
     event: &AuditEvent,
 ) -> Result<u64, Error> {
     let mut transaction = pool.begin().await?;
-    let were_live: Vec<bool> = sqlx::query_scalar(
+    let ended = sqlx::query(
         "UPDATE auth_sessions
-         SET revoked_at = $2, revoked_reason = $3
-         WHERE user_id = $1 AND revoked_at IS NULL
-         RETURNING expires_at > $2",
+         SET revoked_at = $1, revoked_reason = $2
+         WHERE revoked_at IS NULL AND expires_at > $1",
     )
-    .bind(user.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .bind(reason.as_str())
-    .fetch_all(&mut *transaction)
+    .bind(ending.reason.as_str())
+    .execute(&mut *transaction)
     .await?;
+    let revocation = stored::revocation_of_all(ending);
+    revocations::record(&mut transaction, delivery, &[revocation]).await?;
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(were_live.into_iter().map(u64::from).sum())
+    Ok(ended.rows_affected())
 }

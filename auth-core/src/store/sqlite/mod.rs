@@ -4,19 +4,23 @@
 //! `fetch_optional` sqlx resets it at the first row, which commits, and drops the error of a
 //! commit that failed.
 
+mod accounts;
 mod connection;
 mod error;
 mod events;
 mod migrate;
 mod outbox;
+mod revocations;
 mod rows;
 mod sessions;
 mod users;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::SqlitePool;
+use tokio::sync::watch;
 
 use crate::store::{Store, StoreError};
 
@@ -40,6 +44,8 @@ use crate::store::{Store, StoreError};
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Changes when this process has revoked something.
+    revoked: Arc<watch::Sender<()>>,
 }
 
 impl SqliteStore {
@@ -54,7 +60,7 @@ impl SqliteStore {
         connection::create_file(path)?;
         let writer = connection::writer(path).await.map_err(error::store_error)?;
         let readers = connection::readers(path);
-        Ok(Self { writer, readers })
+        Ok(Self::over(writer, readers))
     }
 
     /// Makes a database that is gone with the last clone of the store.
@@ -65,7 +71,20 @@ impl SqliteStore {
     pub async fn in_memory() -> Result<Self, StoreError> {
         let writer = connection::in_memory().await.map_err(error::store_error)?;
         let readers = writer.clone();
-        Ok(Self { writer, readers })
+        Ok(Self::over(writer, readers))
+    }
+
+    /// Lets the feeds of this process look at once; one that finds nothing has lost little.
+    fn tell_of_revocations(&self) {
+        self.revoked.send_replace(());
+    }
+
+    fn over(writer: SqlitePool, readers: SqlitePool) -> Self {
+        Self {
+            writer,
+            readers,
+            revoked: Arc::new(watch::Sender::new(())),
+        }
     }
 }
 

@@ -6,11 +6,11 @@ use sqlx::{Error, Row};
 use crate::store::stored;
 use crate::{EmailAddress, Session, SessionId, SessionOwner, Timestamp, User, UserId, Username};
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
+pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
     row.try_get(column).map(Timestamp::from_unix_micros)
 }
 
-fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Error> {
+pub(super) fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Error> {
     let micros: Option<i64> = row.try_get(column)?;
     Ok(micros.map(Timestamp::from_unix_micros))
 }

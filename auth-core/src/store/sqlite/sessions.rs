@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use uuid::Uuid;
 
-use super::{SqliteStore, error::store_error, events, rows};
+use super::{SqliteStore, error::store_error, events, revocations, rows};
 use crate::audit::AuditEvent;
-use crate::store::{NewSession, SessionRotation, SessionStore, StoreError, stored};
+use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
 #[async_trait]
@@ -17,6 +18,7 @@ impl SessionStore for SqliteStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let outcome = insert(&self.writer, session, checked, event).await;
+        self.tell_of_revocations();
         outcome.map_err(store_error)
     }
 
@@ -38,20 +40,33 @@ impl SessionStore for SqliteStore {
     async fn revoke_session(
         &self,
         id: SessionId,
-        reason: RevocationReason,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError> {
-        let outcome = revoke(&self.writer, id, reason, event).await;
+        let outcome = revoke(&self.writer, id, ending, event).await;
+        self.tell_of_revocations();
         outcome.map_err(store_error)
     }
 
     async fn revoke_user_sessions(
         &self,
         user: UserId,
-        reason: RevocationReason,
+        except: Option<SessionId>,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        let outcome = revoke_all(&self.writer, user, reason, event).await;
+        let outcome = revoke_users(&self.writer, user, except, ending, event).await;
+        self.tell_of_revocations();
+        outcome.map_err(store_error)
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let outcome = revoke_everybodys(&self.writer, ending, event).await;
+        self.tell_of_revocations();
         outcome.map_err(store_error)
     }
 }
@@ -87,7 +102,7 @@ async fn insert(
 
 /// Ends the user's live sessions beyond the bound; the new one always stays.
 async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> Result<(), Error> {
-    sqlx::query(
+    let ended: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_sessions
          SET revoked_at = ?3, revoked_reason = ?4
          WHERE id IN (
@@ -96,16 +111,18 @@ async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> 
              WHERE user_id = ?1 AND id <> ?2 AND revoked_at IS NULL AND expires_at > ?3
              ORDER BY created_at DESC, id
              LIMIT -1 OFFSET ?5
-         )",
+         )
+         RETURNING id",
     )
     .bind(session.user_id.as_uuid())
     .bind(session.id.as_uuid())
     .bind(session.created_at.unix_micros())
     .bind(RevocationReason::SessionLimit.as_str())
     .bind(i64::from(session.at_most.get()) - 1)
-    .execute(connection)
-    .await
-    .map(drop)
+    .fetch_all(&mut *connection)
+    .await?;
+    let ended = ended.into_iter().map(SessionId::from_uuid);
+    revocations::record_sessions(connection, ended, session.remembered_until).await
 }
 
 async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Error> {
@@ -172,7 +189,7 @@ async fn touch(pool: &SqlitePool, id: SessionId, now: Timestamp) -> Result<(), E
 async fn revoke(
     pool: &SqlitePool,
     id: SessionId,
-    reason: RevocationReason,
+    ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Option<UserId>, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -184,39 +201,85 @@ async fn revoke(
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
-    .bind(reason.as_str())
+    .bind(ending.reason.as_str())
     .fetch_all(&mut *transaction)
     .await?;
-    let user = match ended.first() {
-        Some(row) if row.try_get("was_live")? => Some(UserId::from_uuid(row.try_get("user_id")?)),
-        _ => None,
+    let Some(row) = ended.first() else {
+        return Ok(None);
     };
-    if let Some(user) = user {
+    revocations::record_sessions(&mut transaction, [id], ending.remembered_until).await?;
+    let user = UserId::from_uuid(row.try_get("user_id")?);
+    let was_live = row.try_get("was_live")?;
+    if was_live {
         events::insert(&mut *transaction, &event.clone().about(user)).await?;
     }
     transaction.commit().await?;
-    Ok(user)
+    Ok(was_live.then_some(user))
 }
 
-async fn revoke_all(
+async fn revoke_users(
     pool: &SqlitePool,
     user: UserId,
-    reason: RevocationReason,
+    except: Option<SessionId>,
+    ending: &Ending,
     event: &AuditEvent,
 ) -> Result<u64, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let were_live: Vec<bool> = sqlx::query_scalar(
-        "UPDATE auth_sessions
-         SET revoked_at = ?2, revoked_reason = ?3
-         WHERE user_id = ?1 AND revoked_at IS NULL
-         RETURNING expires_at > ?2",
-    )
-    .bind(user.as_uuid())
-    .bind(event.at.unix_micros())
-    .bind(reason.as_str())
-    .fetch_all(&mut *transaction)
-    .await?;
+    let ended = end_sessions_of(&mut transaction, user, except, ending, event.at).await?;
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(were_live.into_iter().map(u64::from).sum())
+    Ok(ended)
+}
+
+/// Ends the user's sessions in the transaction of the act that asks for it.
+pub(super) async fn end_sessions_of(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    except: Option<SessionId>,
+    ending: &Ending,
+    at: Timestamp,
+) -> Result<u64, Error> {
+    let ended = sqlx::query(
+        "UPDATE auth_sessions
+         SET revoked_at = ?2, revoked_reason = ?3
+         WHERE user_id = ?1 AND revoked_at IS NULL AND (?4 IS NULL OR id <> ?4)
+         RETURNING id, expires_at > ?2 AS was_live",
+    )
+    .bind(user.as_uuid())
+    .bind(at.unix_micros())
+    .bind(ending.reason.as_str())
+    .bind(except.as_ref().map(SessionId::as_uuid))
+    .fetch_all(&mut *connection)
+    .await?;
+    let ids = ended
+        .iter()
+        .map(|row| row.try_get("id").map(SessionId::from_uuid));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    revocations::record_sessions(connection, ids, ending.remembered_until).await?;
+    let were_live = ended
+        .iter()
+        .map(|row| row.try_get::<bool, _>("was_live").map(u64::from));
+    were_live.sum()
+}
+
+async fn revoke_everybodys(
+    pool: &SqlitePool,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<u64, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let ended = sqlx::query(
+        "UPDATE auth_sessions
+         SET revoked_at = ?1, revoked_reason = ?2
+         WHERE revoked_at IS NULL AND expires_at > ?1",
+    )
+    .bind(event.at.unix_micros())
+    .bind(ending.reason.as_str())
+    .execute(&mut *transaction)
+    .await?;
+    let revocation = stored::revocation_of_all(ending);
+    revocations::record(&mut transaction, &revocation).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(ended.rows_affected())
 }

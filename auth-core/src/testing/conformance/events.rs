@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::fixtures::{
-    LIFETIME, begin_session, create, event, event_at, hash, mail_to, new_user, now,
+    LIFETIME, begin_session, create, ending, event, event_at, hash, mail_to, new_user, now,
 };
 use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
 use crate::store::{EmailConfirmation, EventFilter, NewSession, Store};
@@ -229,7 +229,7 @@ pub async fn s14_4_tells_of_a_logout_once_and_whose_it_was(store: Arc<dyn Store>
             ..logout.clone()
         };
         let ended = store
-            .revoke_session(id, RevocationReason::Logout, &again)
+            .revoke_session(id, &ending(RevocationReason::Logout), &again)
             .await;
         ended.unwrap();
     }

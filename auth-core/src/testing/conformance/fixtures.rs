@@ -7,8 +7,10 @@ use tokio::sync::Barrier;
 
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
-use crate::store::{ClaimedMail, NewMail, NewSession, NewUser, Store};
-use crate::{EmailAddress, PasswordHash, RequestContext, Timestamp, User, UserId, Username};
+use crate::store::{ClaimedMail, Ending, NewMail, NewSession, NewUser, Store};
+use crate::{
+    EmailAddress, PasswordHash, RequestContext, RevocationReason, Timestamp, User, UserId, Username,
+};
 
 /// How long the cases' sessions last.
 pub(super) const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -32,6 +34,12 @@ pub(super) fn event() -> AuditEvent {
 pub(super) fn event_at(at: Timestamp) -> AuditEvent {
     let context = RequestContext::default();
     AuditEvent::new(at, AuditAct::LoggedIn, Actor::System, &context)
+}
+
+/// How the cases' sessions end.
+pub(super) fn ending(reason: RevocationReason) -> Ending {
+    let later = now() + Duration::from_secs(60);
+    Ending::new(reason, now(), later)
 }
 
 pub(super) fn address(text: &str) -> EmailAddress {

@@ -25,9 +25,11 @@
     reason = "a case is a test: it panics when the store does not conform"
 )]
 
+mod accounts;
 mod events;
 mod fixtures;
 mod outbox;
+mod revocations;
 mod rotation;
 mod sessions;
 mod users;
@@ -35,8 +37,10 @@ mod verification;
 
 use std::sync::Arc;
 
+pub use self::accounts::*;
 pub use self::events::*;
 pub use self::outbox::*;
+pub use self::revocations::*;
 pub use self::rotation::*;
 pub use self::sessions::*;
 pub use self::users::*;
@@ -123,6 +127,20 @@ macro_rules! store_conformance {
             s14_4_tells_of_a_verification_once
             s14_4_tells_of_the_first_superuser_once
             finds_events_by_user_kind_request_and_time
+            s9_2_a_demotion_ends_the_tokens_issued_before
+            s9_3_a_deactivated_user_has_no_sessions
+            s9_3_a_deleted_user_leaves_only_the_trail
+            s7_10_a_new_password_ends_the_other_sessions
+            an_unknown_account_is_left_alone
+            the_last_active_superuser_stays
+            of_acts_at_once_none_leaves_no_superuser
+            s7_5_a_session_beyond_the_bound_is_revoked
+            s7_7_a_feed_misses_none_of_many_revocations_at_once
+            s7_7_a_feed_tells_what_was_revoked_before_it_and_since
+            s7_7_a_session_is_revoked_once
+            s7_10_each_session_of_the_user_is_revoked
+            s7_10_everybodys_sessions_end_at_once
+            s12_6_removes_expired_revocations
         }
     };
     (@cases $module:ident $factory:ident $($case:ident)*) => {
@@ -152,6 +170,8 @@ mod tests {
             include_str!("sessions.rs"),
             include_str!("outbox.rs"),
             include_str!("events.rs"),
+            include_str!("accounts.rs"),
+            include_str!("revocations.rs"),
         ] {
             for line in source.lines() {
                 let Some(case) = line.strip_prefix("pub async fn ") else {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixtures::{LIFETIME, begin_session, create, event, now, race};
+use super::fixtures::{LIFETIME, begin_session, create, ending, event, now, race};
 use crate::store::{NewSession, NewUser, SessionRotation, Store};
 use crate::{
     Generation, IdempotencyKey, RevocationReason, RotationKey, Session, SessionId, Timestamp,
@@ -85,7 +85,9 @@ pub async fn s7_4_notes_the_latest_use_of_a_live_session(store: Arc<dyn Store>) 
     assert_eq!(noted, before);
 
     let reason = RevocationReason::Logout;
-    let ended = store.revoke_session(session.id, reason, &event()).await;
+    let ended = store
+        .revoke_session(session.id, &ending(reason), &event())
+        .await;
     assert!(ended.unwrap().is_some());
     assert_eq!(touch(later + MINUTE).await, Some(later), "an ended session");
     store
@@ -119,7 +121,7 @@ pub async fn s7_5_a_session_too_many_ends_the_oldest(store: Arc<dyn Store>) {
     assert!(begun.unwrap());
     let ended = begin_at(&store, &alice, now(), 3).await;
     let reason = RevocationReason::Logout;
-    let logout = store.revoke_session(ended, reason, &event()).await;
+    let logout = store.revoke_session(ended, &ending(reason), &event()).await;
     assert!(logout.unwrap().is_some());
 
     let mut begun = Vec::new();

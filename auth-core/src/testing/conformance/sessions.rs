@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::fixtures::{
-    CROWD, LIFETIME, begin_session, create, event, event_at, hash, new_user, now, race,
+    CROWD, LIFETIME, begin_session, create, ending, event, event_at, hash, new_user, now, race,
 };
 use crate::store::{NewSession, SessionRotation, Store};
 use crate::{Generation, RevocationReason, Session, SessionId, SessionOwner, Timestamp, UserId};
@@ -124,7 +124,7 @@ pub async fn s7_7_no_rotation_succeeds_after_the_revocation(store: Arc<dyn Store
                 if index == revoker {
                     assert!(
                         store
-                            .revoke_session(id, LOGOUT, &event())
+                            .revoke_session(id, &ending(LOGOUT), &event())
                             .await
                             .unwrap()
                             .is_some()
@@ -159,7 +159,12 @@ pub async fn revokes_a_session_once(store: Arc<dyn Store>) {
     let id = begin_session(&store, &alice).await.id;
     let outcomes = race(20, |_| {
         let store = Arc::clone(&store);
-        async move { store.revoke_session(id, LOGOUT, &event()).await.unwrap() }
+        async move {
+            store
+                .revoke_session(id, &ending(LOGOUT), &event())
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(outcomes.into_iter().filter(Option::is_some).count(), 1);
@@ -170,7 +175,7 @@ pub async fn revokes_a_session_once(store: Arc<dyn Store>) {
     ] {
         assert_eq!(
             store
-                .revoke_session(id, reason, &event_at(later))
+                .revoke_session(id, &ending(reason), &event_at(later))
                 .await
                 .unwrap(),
             None
@@ -179,7 +184,7 @@ pub async fn revokes_a_session_once(store: Arc<dyn Store>) {
     let session = store.find_session(id).await.unwrap().unwrap();
     assert_eq!(session.revoked_at, Some(now()));
     let unknown = store
-        .revoke_session(SessionId::generate(), LOGOUT, &event())
+        .revoke_session(SessionId::generate(), &ending(LOGOUT), &event())
         .await;
     assert_eq!(unknown.unwrap(), None);
 }
@@ -190,7 +195,7 @@ pub async fn revokes_an_expired_session_too(store: Arc<dyn Store>) {
     let session = begin_session(&store, &alice).await;
     let end = session.expires_at;
     let ended = store
-        .revoke_session(session.id, LOGOUT, &event_at(end))
+        .revoke_session(session.id, &ending(LOGOUT), &event_at(end))
         .await;
     assert_eq!(ended.unwrap(), None);
     assert_eq!(rotate(&store, session.id, 0, now()).await, None);
@@ -201,7 +206,9 @@ pub async fn s7_9_revoking_a_session_leaves_others_alive(store: Arc<dyn Store>) 
     let alice = create(&store, "alice").await;
     let ended = begin_session(&store, &alice).await;
     let other = begin_session(&store, &alice).await;
-    let outcome = store.revoke_session(ended.id, LOGOUT, &event()).await;
+    let outcome = store
+        .revoke_session(ended.id, &ending(LOGOUT), &event())
+        .await;
     assert_eq!(outcome.unwrap(), Some(alice.user.id));
     assert!(rotate(&store, other.id, 0, now()).await.is_some());
 }
@@ -216,7 +223,7 @@ pub async fn s7_10_revokes_all_sessions_of_one_user(store: Arc<dyn Store>) {
         ended.push(begin_session(&store, &alice).await.id);
     }
     let first = *ended.first().unwrap();
-    let logout = store.revoke_session(first, LOGOUT, &event()).await;
+    let logout = store.revoke_session(first, &ending(LOGOUT), &event()).await;
     assert!(logout.unwrap().is_some());
     let expired = NewSession::new(alice.user.id, now() - LIFETIME, now());
     let begun = store
@@ -228,7 +235,7 @@ pub async fn s7_10_revokes_all_sessions_of_one_user(store: Arc<dyn Store>) {
     let revoke = || async {
         let reason = RevocationReason::Administrative;
         let revoked = store
-            .revoke_user_sessions(alice.user.id, reason, &event())
+            .revoke_user_sessions(alice.user.id, None, &ending(reason), &event())
             .await;
         revoked.unwrap()
     };

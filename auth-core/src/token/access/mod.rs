@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::claims::{Claims, Header, parse_object};
 use super::keys::{JwtKeys, RandomnessUnavailable, SigningKey, VerifyingKey};
+use crate::revocation::Revocations;
 use crate::secret::secret_string;
 use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId, jitter};
 
@@ -65,6 +66,11 @@ impl AccessTokenIssuer {
             scope,
             lifetime,
         }
+    }
+
+    /// The longest that a token lives.
+    pub(crate) const fn lifetime(&self) -> Duration {
+        self.lifetime
     }
 
     pub(crate) fn issue(
@@ -131,6 +137,7 @@ fn issued_header(keys: &JwtKeys) -> String {
 #[derive(Clone)]
 pub struct AccessTokenVerifier {
     shared: Arc<Shared>,
+    revocations: Option<Revocations>,
 }
 
 struct Shared {
@@ -184,14 +191,25 @@ impl AccessTokenVerifier {
                 leeway: Self::LEEWAY,
                 clock,
             }),
+            revocations: None,
         }
+    }
+
+    /// Refuses the tokens that are revoked, as soon as this set knows it.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = Some(revocations);
+        self
     }
 
     /// Verifies a token and tells whose it is.
     ///
     /// # Errors
     ///
-    /// - [`AuthError::TokenExpired`] if nothing else is wrong with it;
+    /// - [`AuthError::TokenExpired`] if nothing else is wrong with it, or what it says of the user
+    ///   may not be true any more;
+    /// - [`AuthError::TokenRevoked`] if its session has ended;
+    /// - [`AuthError::Storage`] as the [revocations](Self::with_revocations) say;
     /// - [`AuthError::TokenInvalid`] in every other case.
     pub fn verify(&self, token: &str) -> Result<Principal, AuthError> {
         let shared = &*self.shared;
@@ -199,6 +217,9 @@ impl AccessTokenVerifier {
         let now = shared.clock.now();
         if now >= claims.expires_at + shared.leeway {
             return Err(AuthError::TokenExpired);
+        }
+        if let Some(revocations) = &self.revocations {
+            revocations.check(&claims)?;
         }
         Ok(claims)
     }

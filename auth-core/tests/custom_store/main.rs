@@ -1,6 +1,9 @@
 //! How to write a store: this one keeps everything in memory and passes the conformance suite.
 #![cfg(feature = "testing")]
 
+mod accounts;
+mod revocations;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,14 +11,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
+use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
-    ClaimedMail, EmailConfirmation, EventFilter, EventStore, NewMail, NewSession, NewUser,
+    ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail, NewSession, NewUser,
     OutboxStore, SessionRotation, SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::{
-    EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, SessionOwner,
-    Timestamp, User, UserId, Username, store_conformance,
+    EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
+    UserId, Username, store_conformance,
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 store_conformance!(in_memory, fresh_store);
@@ -34,6 +39,7 @@ struct Tables {
     sessions: HashMap<SessionId, Session>,
     outbox: HashMap<Uuid, MailRow>,
     events: BTreeMap<Uuid, AuditEvent>,
+    revocations: watch::Sender<Vec<Revocation>>,
 }
 
 #[derive(Debug)]
@@ -109,8 +115,13 @@ impl Tables {
             .filter(|session| session.is_live(new.created_at))
             .collect();
         others.sort_by_key(|session| Reverse((session.created_at, session.id)));
-        for session in others.into_iter().skip(new.at_most.get() as usize - 1) {
+        let beyond = others.into_iter().skip(new.at_most.get() as usize - 1);
+        let ended = beyond.map(|session| {
             session.revoked_at = Some(new.created_at);
+            session.id
+        });
+        for id in ended.collect::<Vec<_>>() {
+            self.revoke_session(id, new.remembered_until);
         }
     }
 
@@ -303,16 +314,19 @@ impl SessionStore for MemoryStore {
     async fn revoke_session(
         &self,
         id: SessionId,
-        _reason: RevocationReason,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError> {
         let mut tables = self.lock();
         let Some(session) = tables.sessions.get_mut(&id) else {
             return Ok(None);
         };
-        let was_live = session.revoked_at.is_none() && session.expires_at > event.at;
-        session.revoked_at.get_or_insert(event.at);
-        let user = session.owner.id;
+        if session.revoked_at.is_some() {
+            return Ok(None);
+        }
+        session.revoked_at = Some(event.at);
+        let (user, was_live) = (session.owner.id, session.expires_at > event.at);
+        tables.revoke_session(id, ending.remembered_until);
         if was_live {
             let event = event.clone().about(user);
             tables.events.insert(event.id, event);
@@ -323,17 +337,29 @@ impl SessionStore for MemoryStore {
     async fn revoke_user_sessions(
         &self,
         user: UserId,
-        _reason: RevocationReason,
+        except: Option<SessionId>,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        Ok(self.lock().end_sessions_of(user, except, ending, event))
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
         let mut tables = self.lock();
         let mut live = 0;
         for session in tables.sessions.values_mut() {
-            if session.owner.id == user && session.revoked_at.is_none() {
+            if session.revoked_at.is_none() && session.expires_at > event.at {
                 session.revoked_at = Some(event.at);
-                live += u64::from(session.expires_at > event.at);
+                live += 1;
             }
         }
+        let issued_before = ending.issued_before;
+        let tokens = RevokedTokens::All { issued_before };
+        tables.revoke(Revocation::new(tokens, ending.remembered_until));
         tables.events.insert(event.id, event.clone());
         Ok(live)
     }

@@ -1,0 +1,139 @@
+//! What administrators can do to accounts and sessions.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::{AuthError, Password, RequestContext, SessionId, Superuser, UserId};
+
+/// Use cases of administrators, beside [`AuthService`](crate::AuthService).
+///
+/// Each takes effect on every node at once: sessions end in the store, and the access tokens that
+/// they had are refused by every verifier that follows the
+/// [revocations](crate::revocation). Each is told to the audit trail,
+/// also when it is refused.
+#[async_trait]
+pub trait Administration: fmt::Debug + Send + Sync + 'static {
+    /// Shuts the user out: no login, no refresh, and all sessions end.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::NotFound`] if there is no such user;
+    /// - [`AuthError::LastSuperuser`] if nobody could administer any more;
+    /// - [`AuthError::Storage`] if the store cannot answer.
+    async fn deactivate_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Lets the user log in again; the sessions of before stay ended.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`], [`AuthError::Storage`].
+    async fn activate_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Deletes the user with all sessions; the audit trail stays.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`], [`AuthError::LastSuperuser`], [`AuthError::Storage`].
+    async fn delete_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Makes the user a superuser; tokens say so from the next refresh on.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`], [`AuthError::Storage`].
+    async fn grant_superuser(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Takes the superuser's rights away, and ends the access tokens that carry them; the sessions
+    /// go on.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`], [`AuthError::LastSuperuser`], [`AuthError::Storage`].
+    async fn revoke_superuser(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Replaces the user's password, and ends all sessions.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`] if the password breaks the rules;
+    /// - [`AuthError::NotFound`], [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn set_password(
+        &self,
+        by: Administrator,
+        user: UserId,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`] if there is no such live session; [`AuthError::Storage`].
+    async fn end_session(
+        &self,
+        by: Administrator,
+        session: SessionId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Ends all sessions of the user; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Storage`] if the store cannot answer.
+    async fn end_user_sessions(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError>;
+
+    /// Ends every session of every user, such as after a database was restored from a backup;
+    /// returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Storage`] if the store cannot answer.
+    async fn end_all_sessions(
+        &self,
+        by: Administrator,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError>;
+}
+
+/// On whose authority something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Administrator {
+    /// A superuser, who was one a moment ago.
+    Superuser(Superuser),
+    /// Whoever runs the process: the command line, or the host application.
+    Operator,
+}

@@ -1,0 +1,204 @@
+//! An administrator acts on accounts and sessions.
+
+use async_trait::async_trait;
+
+use super::{Engine, Inner};
+use crate::audit::{Actor, AuditAct, AuditEvent};
+use crate::{
+    Administration, Administrator, AuthError, FieldErrors, Password, PasswordHash, RequestContext,
+    RevocationReason, SessionId, UserId,
+};
+
+#[async_trait]
+impl Administration for Engine {
+    async fn deactivate_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner
+            .act(AuditAct::UserDeactivated, by, context)
+            .about(user);
+        let ending = inner.ending(RevocationReason::Deactivated, event.at);
+        let done = inner.store.deactivate_user(user, &ending, &event).await;
+        inner.settle(&event, found(done))
+    }
+
+    async fn activate_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner.act(AuditAct::UserActivated, by, context).about(user);
+        let done = inner.store.activate_user(user, &event).await;
+        inner.settle(&event, found(done))
+    }
+
+    async fn delete_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner.act(AuditAct::UserDeleted, by, context).about(user);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let done = inner.store.delete_user(user, &ending, &event).await;
+        inner.settle(&event, found(done))
+    }
+
+    async fn grant_superuser(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner
+            .act(AuditAct::SuperuserGranted, by, context)
+            .about(user);
+        let done = inner.store.grant_superuser(user, &event).await;
+        inner.settle(&event, found(done))
+    }
+
+    async fn revoke_superuser(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner
+            .act(AuditAct::SuperuserRevoked, by, context)
+            .about(user);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let done = inner.store.revoke_superuser(user, &ending, &event).await;
+        inner.settle(&event, found(done))
+    }
+
+    async fn set_password(
+        &self,
+        by: Administrator,
+        user: UserId,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner
+            .act(AuditAct::PasswordChanged, by, context)
+            .about(user);
+        let ending = inner.ending(RevocationReason::PasswordChanged, event.at);
+        let replaced = async {
+            let hash = inner.new_hash(user, password).await?;
+            let done = inner
+                .store
+                .change_password(user, &hash, None, &ending, &event)
+                .await;
+            found(done)
+        };
+        inner.settle(&event, replaced.await)
+    }
+
+    async fn end_session(
+        &self,
+        by: Administrator,
+        session: SessionId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner
+            .act(AuditAct::SessionEnded, by, context)
+            .in_session(session);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let ended = inner.store.revoke_session(session, &ending, &event).await;
+        inner.settle(&event, found(ended.map(|user| user.is_some())))
+    }
+
+    async fn end_user_sessions(
+        &self,
+        by: Administrator,
+        user: UserId,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError> {
+        let inner = &self.inner;
+        let event = inner.act(AuditAct::SessionsEnded, by, context).about(user);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let ended = inner
+            .store
+            .revoke_user_sessions(user, None, &ending, &event)
+            .await;
+        inner.settle(&event, ended.map_err(AuthError::from))
+    }
+
+    async fn end_all_sessions(
+        &self,
+        by: Administrator,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError> {
+        let inner = &self.inner;
+        let event = inner.act(AuditAct::AllSessionsEnded, by, context);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let ended = inner.store.revoke_all_sessions(&ending, &event).await;
+        inner.settle(&event, ended.map_err(AuthError::from))
+    }
+}
+
+impl Inner {
+    fn act(&self, act: AuditAct, by: Administrator, context: &RequestContext) -> AuditEvent {
+        let actor = match by {
+            Administrator::Superuser(superuser) => Actor::User(superuser.user_id()),
+            Administrator::Operator => Actor::Operator,
+        };
+        self.event(act, actor, context)
+    }
+
+    /// Tells of what was done, or leaves an event of what was not.
+    fn settle<T>(&self, event: &AuditEvent, done: Result<T, AuthError>) -> Result<T, AuthError> {
+        match &done {
+            Ok(_) => self.trail.tell(event),
+            Err(error) => {
+                let act = AuditAct::AdministrationRefused {
+                    act: event.act.kind().into(),
+                    code: error.code().into(),
+                };
+                self.trail.note(AuditEvent {
+                    act,
+                    ..event.clone()
+                });
+            }
+        }
+        done
+    }
+
+    /// Hashes a new password of the user, if it keeps the rules.
+    async fn new_hash(&self, user: UserId, password: Password) -> Result<PasswordHash, AuthError> {
+        let user = self
+            .store
+            .find_user(user)
+            .await?
+            .ok_or(AuthError::NotFound)?;
+        let problems = self
+            .policy
+            .check(&password, user.username.as_str(), user.email.as_str())
+            .await;
+        let mut errors = FieldErrors::default();
+        for problem in problems.err().into_iter().flatten() {
+            errors.add("password", problem.to_string());
+        }
+        errors.into_result()?;
+        Ok(self.hasher.hash(password).await?)
+    }
+}
+
+/// What was to be changed was there, or it was not.
+fn found(done: Result<bool, crate::store::StoreError>) -> Result<(), AuthError> {
+    if done? {
+        Ok(())
+    } else {
+        Err(AuthError::NotFound)
+    }
+}

@@ -1,0 +1,34 @@
+//! How access tokens are called back.
+
+use std::time::Duration;
+
+use super::Inner;
+use crate::revocation::{Revocation, RevokedTokens};
+use crate::store::Ending;
+use crate::{AccessTokenVerifier, RevocationReason, SessionId, Timestamp};
+
+/// A refresh that had read the session before it ended may still issue a token a little later.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+/// Tokens carry whole seconds, and a refresh under way may still read what was true before: so
+/// those are refused, too, that are issued within a second of a change.
+const MARGIN: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// How sessions end that end at this time.
+    pub(super) fn ending(&self, reason: RevocationReason, at: Timestamp) -> Ending {
+        Ending::new(reason, at + MARGIN, self.remembered_until(at))
+    }
+
+    /// When the last access token of a session that ends at this time has expired.
+    pub(super) fn remembered_until(&self, at: Timestamp) -> Timestamp {
+        at + self.access_tokens.lifetime() + AccessTokenVerifier::LEEWAY + UNDER_WAY
+    }
+
+    /// Refuses the session's access tokens at this node, before the feed tells it.
+    pub(super) fn refuse_session(&self, session: SessionId, ending: &Ending) {
+        let tokens = RevokedTokens::OfSession(session);
+        let revocation = Revocation::new(tokens, ending.remembered_until);
+        self.revocations.insert(&revocation);
+    }
+}

@@ -1,0 +1,104 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Revocations;
+use crate::Clock;
+use crate::store::{RevocationStore, StoreError};
+
+/// How long to wait before the store is followed again, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+
+/// Keeps [`Revocations`] up to date from a store; run one on each node.
+#[derive(Debug)]
+pub struct RevocationFollower {
+    store: Arc<dyn RevocationStore>,
+    revocations: Revocations,
+    clock: Arc<dyn Clock>,
+}
+
+impl RevocationFollower {
+    /// Follows the store, for a host that verifies tokens without an engine; the set must have the
+    /// same clock.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn RevocationStore>,
+        revocations: Revocations,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            store,
+            revocations,
+            clock,
+        }
+    }
+
+    /// Follows until `shutdown` is done.
+    ///
+    /// After the store was lost it is followed anew: the set counts as stale until all that
+    /// matters has been read again.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = pin!(shutdown);
+        let [mut pause, longest] = PAUSES;
+        loop {
+            let before = self.revocations.confirmed_at();
+            let lost = tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                lost = self.follow() => lost,
+            };
+            if self.revocations.confirmed_at() != before {
+                [pause, _] = PAUSES;
+            }
+            self.revocations.lose();
+            self.observe();
+            tracing::warn!(
+                error = &lost as &dyn std::error::Error,
+                "the feed of revocations is lost"
+            );
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = longest.min(pause * 2);
+        }
+    }
+
+    /// Follows until the store is lost.
+    async fn follow(&self) -> StoreError {
+        let mut feed = match self.store.follow_revocations().await {
+            Ok(feed) => feed,
+            Err(error) => return error,
+        };
+        let mut is_first = true;
+        loop {
+            let asked_at = self.clock.now();
+            let news = match feed.next().await {
+                Ok(news) => news,
+                Err(error) => return error,
+            };
+            for revocation in &news.revocations {
+                self.revocations.insert(revocation);
+            }
+            if news.is_complete {
+                self.revocations.confirm(asked_at);
+                if is_first {
+                    tracing::info!(entries = self.revocations.len(), "revocations are followed");
+                    is_first = false;
+                }
+            }
+            self.observe();
+        }
+    }
+
+    fn observe(&self) {
+        let lag = self.revocations.lag();
+        metrics::gauge!("auth_revocation_entries").set(self.revocations.len() as f64);
+        metrics::gauge!("auth_revocation_feed_healthy")
+            .set(f64::from(self.revocations.is_healthy()));
+        if let Some(lag) = lag {
+            metrics::gauge!("auth_revocation_lag_seconds").set(lag.as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Access tokens that are refused before they expire.
+//!
+//! An access token is verified without asking anybody, so a logout would have to wait for its
+//! expiry. Instead each node keeps the [`Revocations`] of one token lifetime in memory, and a
+//! [`RevocationFollower`] keeps them up to date from the store: within milliseconds where the
+//! database can notify, within a second otherwise. A verifier looks into them without a lock and
+//! without I/O.
+//!
+//! A host that verifies tokens in its own process runs the follower of its engine:
+//!
+//! ```
+//! # fn example(engine: auth_core::Engine) {
+//! tokio::spawn(engine.revocation_follower().run(std::future::pending()));
+//! let verifier = engine.access_token_verifier();
+//! # }
+//! ```
+
+mod follower;
+mod set;
+
+use crate::{SessionId, Timestamp, UserId};
+
+pub use follower::RevocationFollower;
+pub use set::{Revocations, StalePolicy};
+
+/// Tokens that are refused, as long as any of them could live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revocation {
+    /// Which tokens.
+    pub tokens: RevokedTokens,
+    /// When the last of them has expired.
+    pub expires_at: Timestamp,
+}
+
+impl Revocation {
+    /// Puts the two together.
+    #[must_use]
+    pub const fn new(tokens: RevokedTokens, expires_at: Timestamp) -> Self {
+        Self { tokens, expires_at }
+    }
+}
+
+/// Which access tokens are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevokedTokens {
+    /// Those of a session that has ended.
+    OfSession(SessionId),
+    /// Those that the user got before a time, whose sessions go on.
+    OfUser {
+        /// The user.
+        user: UserId,
+        /// Later ones are good.
+        issued_before: Timestamp,
+    },
+    /// All that were issued before a time.
+    All {
+        /// Later ones are good.
+        issued_before: Timestamp,
+    },
+}

@@ -1,0 +1,370 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use papaya::HashMap;
+
+use super::{Revocation, RevokedTokens};
+use crate::store::StoreError;
+use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId};
+
+/// How many sessions and users are kept; what is beyond is kept as one, coarser.
+const CAPACITY: usize = 200_000;
+
+/// How old the last confirmation may be.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// How often what has expired is removed.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How far the end of a coarse entry lies ahead: tokens carry whole seconds.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// The store was never followed, or has been lost.
+const NEVER: i64 = i64::MIN;
+
+/// The access tokens that are refused although they have not expired; clones share one set.
+///
+/// Looking a token up takes no lock. The set is no larger than what was revoked in one lifetime of
+/// an access token, and holds 200,000 entries at most: beyond, all tokens issued so far are taken
+/// for expired, and clients refresh.
+#[derive(Clone)]
+pub struct Revocations {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Until when each must be remembered.
+    sessions: HashMap<SessionId, Timestamp>,
+    users: HashMap<UserId, Cutoff>,
+    /// Tokens issued before are refused, whosever they are (microseconds).
+    floor: AtomicI64,
+    /// Up to when the set is known to be complete (microseconds).
+    confirmed_at: AtomicI64,
+    next_prune: AtomicI64,
+    when_stale: StalePolicy,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Copy)]
+struct Cutoff {
+    issued_before: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// What a verifier does while it does not know what was revoked lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StalePolicy {
+    /// Accepts tokens that are not known to be revoked, as any verifier of JWTs does.
+    #[default]
+    Accept,
+    /// Refuses all tokens: the service is not available.
+    Refuse,
+}
+
+impl Revocations {
+    /// Makes an empty set, stale until a [follower](super::RevocationFollower) runs.
+    #[must_use]
+    pub fn new(when_stale: StalePolicy, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                sessions: HashMap::new(),
+                users: HashMap::new(),
+                floor: AtomicI64::new(i64::MIN),
+                confirmed_at: AtomicI64::new(NEVER),
+                next_prune: AtomicI64::new(i64::MIN),
+                when_stale,
+                clock,
+            }),
+        }
+    }
+
+    /// Checks the token that told this principal.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::TokenRevoked`] if its session has ended;
+    /// - [`AuthError::TokenExpired`] if it is to be replaced by a refresh, since what it says of
+    ///   its user may not be true any more;
+    /// - [`AuthError::Storage`] if the set is stale and the policy is [`StalePolicy::Refuse`].
+    pub fn check(&self, principal: &Principal) -> Result<(), AuthError> {
+        let shared = &*self.shared;
+        if shared.sessions.pin().contains_key(&principal.session_id) {
+            return Err(AuthError::TokenRevoked);
+        }
+        if principal.issued_at.unix_micros() < shared.floor.load(Ordering::Acquire) {
+            return Err(AuthError::TokenExpired);
+        }
+        let users = shared.users.pin();
+        let cutoff = users.get(&principal.user_id);
+        if cutoff.is_some_and(|cutoff| principal.issued_at < cutoff.issued_before) {
+            return Err(AuthError::TokenExpired);
+        }
+        if shared.when_stale == StalePolicy::Refuse && !self.is_healthy() {
+            let stale = "what was revoked lately is not known";
+            return Err(AuthError::Storage(StoreError::Unavailable(stale.into())));
+        }
+        Ok(())
+    }
+
+    /// Whether the set was confirmed to be complete within the last 5 seconds.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.lag().is_some_and(|lag| lag < FRESH)
+    }
+
+    /// Up to when the set is known to be complete: a session that had ended by then is refused.
+    ///
+    /// `None` if the store was never followed, or has been lost since.
+    #[must_use]
+    pub fn confirmed_at(&self) -> Option<Timestamp> {
+        match self.shared.confirmed_at.load(Ordering::Acquire) {
+            NEVER => None,
+            micros => Some(Timestamp::from_unix_micros(micros)),
+        }
+    }
+
+    /// How long ago the set was confirmed to be complete.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        let confirmed_at = self.confirmed_at()?;
+        Some(self.shared.clock.now().saturating_since(confirmed_at))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.sessions.len() + self.shared.users.len()
+    }
+
+    /// Whether nothing is revoked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Refuses further tokens from now on.
+    ///
+    /// The follower does this; so may a host that learns of revocations by other ways.
+    pub fn insert(&self, revocation: &Revocation) {
+        let now = self.shared.clock.now();
+        if revocation.expires_at <= now {
+            return;
+        }
+        if self.len() >= CAPACITY {
+            self.make_room(now);
+        }
+        let expires_at = revocation.expires_at;
+        match revocation.tokens {
+            RevokedTokens::OfSession(session) => {
+                self.shared.sessions.pin().insert(session, expires_at);
+            }
+            RevokedTokens::OfUser {
+                user,
+                issued_before,
+            } => {
+                let cutoff = Cutoff {
+                    issued_before,
+                    expires_at,
+                };
+                let later = |known: &Cutoff| match known.issued_before < issued_before {
+                    true => cutoff,
+                    false => *known,
+                };
+                let users = self.shared.users.pin();
+                users.update_or_insert(user, later, cutoff);
+            }
+            RevokedTokens::All { issued_before } => self.raise_floor(issued_before),
+        }
+    }
+
+    /// Says up to when the set is complete, and removes what has expired from time to time.
+    pub(super) fn confirm(&self, complete_up_to: Timestamp) {
+        let shared = &*self.shared;
+        let micros = complete_up_to.unix_micros();
+        shared.confirmed_at.store(micros, Ordering::Release);
+        let now = shared.clock.now();
+        if shared.next_prune.load(Ordering::Relaxed) <= now.unix_micros() {
+            let next = (now + PRUNE_INTERVAL).unix_micros();
+            shared.next_prune.store(next, Ordering::Relaxed);
+            self.prune(now);
+        }
+    }
+
+    /// Says that nothing is known of what is revoked from now on.
+    pub(super) fn lose(&self) {
+        self.shared.confirmed_at.store(NEVER, Ordering::Release);
+    }
+
+    fn prune(&self, now: Timestamp) {
+        let sessions = self.shared.sessions.pin();
+        sessions.retain(|_, expires_at| *expires_at > now);
+        let users = self.shared.users.pin();
+        users.retain(|_, cutoff| cutoff.expires_at > now);
+    }
+
+    /// Keeps the memory bounded and every revoked token refused, at the price of a refresh for
+    /// everybody.
+    fn make_room(&self, now: Timestamp) {
+        self.prune(now);
+        if self.len() < CAPACITY {
+            return;
+        }
+        tracing::warn!("too much was revoked at once: all access tokens are to be refreshed");
+        self.raise_floor(now + AHEAD);
+        self.shared.sessions.pin().clear();
+        self.shared.users.pin().clear();
+    }
+
+    fn raise_floor(&self, issued_before: Timestamp) {
+        let micros = issued_before.unix_micros();
+        self.shared.floor.fetch_max(micros, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations")
+            .field("len", &self.len())
+            .field("lag", &self.lag())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[derive(Debug)]
+    struct TestClock(AtomicI64);
+
+    impl Clock for TestClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    fn set(when_stale: StalePolicy) -> (Revocations, Arc<TestClock>) {
+        let clock = Arc::new(TestClock(AtomicI64::new(NOW.unix_micros())));
+        let shared: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
+        (Revocations::new(when_stale, shared), clock)
+    }
+
+    fn advance(clock: &TestClock, by: Duration) {
+        clock.0.fetch_add(by.as_micros() as i64, Ordering::SeqCst);
+    }
+
+    fn principal(issued_at: Timestamp) -> Principal {
+        Principal::new(
+            UserId::generate(),
+            SessionId::generate(),
+            issued_at,
+            issued_at + MINUTE * 5,
+        )
+    }
+
+    fn code(set: &Revocations, principal: &Principal) -> &'static str {
+        set.check(principal)
+            .map_or_else(|error| error.code(), |()| "good")
+    }
+
+    fn revoke(set: &Revocations, tokens: RevokedTokens) {
+        set.insert(&Revocation::new(tokens, NOW + MINUTE * 6));
+    }
+
+    #[test]
+    fn s7_7_the_tokens_of_an_ended_session_are_refused_and_no_others() {
+        let (set, _) = set(StalePolicy::Accept);
+        let [ended, other] = [principal(NOW), principal(NOW)];
+        revoke(&set, RevokedTokens::OfSession(ended.session_id));
+        assert_eq!(code(&set, &ended), "token_revoked");
+        assert_eq!(code(&set, &other), "good");
+    }
+
+    #[test]
+    fn tokens_of_a_user_from_before_a_change_are_to_be_refreshed() {
+        let (set, _) = set(StalePolicy::Accept);
+        let before = principal(NOW - MINUTE);
+        let mut after = before.clone();
+        after.issued_at = NOW;
+        let user = before.user_id;
+        for issued_before in [NOW, NOW - MINUTE * 2] {
+            revoke(
+                &set,
+                RevokedTokens::OfUser {
+                    user,
+                    issued_before,
+                },
+            );
+            assert_eq!(code(&set, &before), "token_expired");
+            assert_eq!(code(&set, &after), "good");
+        }
+        assert_eq!(code(&set, &principal(NOW - MINUTE)), "good");
+    }
+
+    #[test]
+    fn s7_10_all_tokens_from_before_a_time_are_to_be_refreshed() {
+        let (set, _) = set(StalePolicy::Accept);
+        revoke(&set, RevokedTokens::All { issued_before: NOW });
+        assert_eq!(code(&set, &principal(NOW - MINUTE)), "token_expired");
+        assert_eq!(code(&set, &principal(NOW)), "good");
+    }
+
+    #[test]
+    fn what_has_expired_is_removed_in_time() {
+        let (set, clock) = set(StalePolicy::Accept);
+        revoke(&set, RevokedTokens::OfSession(SessionId::generate()));
+        set.confirm(NOW);
+        assert_eq!(set.len(), 1);
+        advance(&clock, MINUTE * 6);
+        set.confirm(NOW);
+        assert!(set.is_empty());
+        revoke(&set, RevokedTokens::OfSession(SessionId::generate()));
+        assert!(set.is_empty(), "it is too late for this one");
+    }
+
+    #[test]
+    fn a_full_set_stays_bounded_and_lets_nothing_revoked_through() {
+        let (set, clock) = set(StalePolicy::Accept);
+        let first = principal(NOW);
+        revoke(&set, RevokedTokens::OfSession(first.session_id));
+        for _ in 0..CAPACITY {
+            revoke(&set, RevokedTokens::OfSession(SessionId::generate()));
+        }
+        assert!(set.len() <= CAPACITY);
+        assert_ne!(code(&set, &first), "good");
+        advance(&clock, MINUTE);
+        let refreshed = principal(NOW + MINUTE);
+        assert_eq!(code(&set, &refreshed), "good");
+    }
+
+    #[test]
+    fn a_stale_set_accepts_or_refuses_as_it_was_told() {
+        for (policy, when_stale) in [
+            (StalePolicy::Accept, "good"),
+            (StalePolicy::Refuse, "storage_unavailable"),
+        ] {
+            let (set, clock) = set(policy);
+            assert_eq!(code(&set, &principal(NOW)), when_stale, "never followed");
+            set.confirm(NOW);
+            assert!(set.is_healthy());
+            assert_eq!(code(&set, &principal(NOW)), "good");
+            advance(&clock, FRESH);
+            assert!(!set.is_healthy());
+            assert_eq!(code(&set, &principal(NOW)), when_stale, "too long ago");
+            set.confirm(NOW + FRESH);
+            set.lose();
+            assert_eq!(code(&set, &principal(NOW)), when_stale, "lost");
+            let ended = principal(NOW);
+            revoke(&set, RevokedTokens::OfSession(ended.session_id));
+            assert_eq!(code(&set, &ended), "token_revoked");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::{Ending, StoreError};
+use crate::audit::AuditEvent;
+use crate::{PasswordHash, SessionId, UserId};
+
+/// What happens to accounts.
+///
+/// Each method returns whether there is such a user; only then is there an event. A change that
+/// changes nothing succeeds.
+#[async_trait]
+pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
+    /// Forbids the user to log in, and ends all sessions.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::LastSuperuser`] if no active superuser would be left, also when several are
+    ///   deactivated at once;
+    /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn deactivate_user(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Allows the user to log in.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError>;
+
+    /// Removes the user and all sessions, and records the revocations of their access tokens; the
+    /// audit trail stays.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LastSuperuser`], [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn delete_user(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Makes the user a superuser.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError>;
+
+    /// Makes the user a superuser no longer, and records the revocation of the access tokens
+    /// issued until now; the sessions go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LastSuperuser`], [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn revoke_superuser(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Replaces the password hash, whatever it is, and ends all sessions but one, if one is
+    /// excepted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn change_password(
+        &self,
+        id: UserId,
+        replacement: &PasswordHash,
+        except: Option<SessionId>,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+}

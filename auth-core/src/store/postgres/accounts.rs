@@ -1,0 +1,254 @@
+//! What happens to accounts in PostgreSQL.
+
+use async_trait::async_trait;
+use sqlx::{Error, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, sessions};
+use crate::audit::AuditEvent;
+use crate::store::{AccountStore, Ending, StoreError, stored};
+use crate::{PasswordHash, SessionId, UserId};
+
+#[async_trait]
+impl AccountStore for PostgresStore {
+    async fn deactivate_user(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || {
+            deactivate(&self.pool, self.delivery, id, ending, event)
+        })
+        .await?
+    }
+
+    async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || activate(&self.pool, id, event))
+            .await
+    }
+
+    async fn delete_user(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || {
+            delete(&self.pool, self.delivery, id, ending, event)
+        })
+        .await?
+    }
+
+    async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || grant(&self.pool, id, event))
+            .await
+    }
+
+    async fn revoke_superuser(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || {
+            demote(&self.pool, self.delivery, id, ending, event)
+        })
+        .await?
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        replacement: &PasswordHash,
+        except: Option<SessionId>,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || {
+            replace_hash(
+                &self.pool,
+                self.delivery,
+                id,
+                replacement,
+                except,
+                ending,
+                event,
+            )
+        })
+        .await
+    }
+}
+
+/// Locks the active superusers, so that of two acts at once the second one sees what the first has
+/// left: whether the user is the only one.
+async fn is_last_superuser(connection: &mut PgConnection, id: UserId) -> Result<bool, Error> {
+    let superusers: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id
+         FROM auth_users
+         WHERE is_superuser AND is_active
+         ORDER BY id
+         FOR UPDATE",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(superusers == [id.as_uuid()])
+}
+
+async fn deactivate(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    id: UserId,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<Result<bool, StoreError>, Error> {
+    let mut transaction = pool.begin().await?;
+    if is_last_superuser(&mut transaction, id).await? {
+        return Ok(Err(StoreError::LastSuperuser));
+    }
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET is_active = FALSE
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(Ok(false));
+    }
+    sessions::end_sessions_of(&mut transaction, delivery, id, None, ending, event.at).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(Ok(true))
+}
+
+async fn activate(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET is_active = TRUE
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// The sessions end before they go with the user: their revocations stay. From the first change on
+/// no login begins another.
+async fn delete(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    id: UserId,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<Result<bool, StoreError>, Error> {
+    let mut transaction = pool.begin().await?;
+    if is_last_superuser(&mut transaction, id).await? {
+        return Ok(Err(StoreError::LastSuperuser));
+    }
+    let locked = sqlx::query(
+        "UPDATE auth_users
+         SET is_active = FALSE
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    if locked.rows_affected() == 0 {
+        return Ok(Ok(false));
+    }
+    sessions::end_sessions_of(&mut transaction, delivery, id, None, ending, event.at).await?;
+    sqlx::query(
+        "DELETE FROM auth_users
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(Ok(true))
+}
+
+async fn grant(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET is_superuser = TRUE
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn demote(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    id: UserId,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<Result<bool, StoreError>, Error> {
+    let mut transaction = pool.begin().await?;
+    if is_last_superuser(&mut transaction, id).await? {
+        return Ok(Err(StoreError::LastSuperuser));
+    }
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET is_superuser = FALSE
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(Ok(false));
+    }
+    let revocation = stored::revocation_of_user(id, ending);
+    revocations::record(&mut transaction, delivery, &[revocation]).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(Ok(true))
+}
+
+async fn replace_hash(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    id: UserId,
+    replacement: &PasswordHash,
+    except: Option<SessionId>,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET password_hash = $2
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .bind(replacement.as_stored())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sessions::end_sessions_of(&mut transaction, delivery, id, except, ending, event.at).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}

@@ -1,0 +1,213 @@
+//! Revocations in PostgreSQL: recorded, told at once, and polled.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::PgListener;
+use sqlx::{Error, PgConnection, PgPool, Row};
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{PostgresStore, Replay, RevocationDelivery, error, rows};
+use crate::revocation::Revocation;
+use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
+use crate::{SessionId, Timestamp};
+
+/// The channel of the notifications; of each database, so that schemas share it. What is another's
+/// does no harm: nobody has tokens with such ids.
+const CHANNEL: &str = "auth_revocations";
+
+/// How often the table is read, notified or not.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a poll may take; a connection may be dead without saying so.
+const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How far a poll looks back beyond the one before: rows are committed in another order than they
+/// are recorded.
+const OVERLAP: Duration = Duration::from_secs(10);
+
+/// How often a poll reads everything, for what was committed later still.
+const FULL_EVERY: u32 = 60;
+
+#[async_trait]
+impl RevocationStore for PostgresStore {
+    async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
+        let listener = match self.delivery {
+            RevocationDelivery::Poll => None,
+            RevocationDelivery::Notify => Some(listen(&self.pool).await.map_err(|error| {
+                self.health.note_failure();
+                error::store_error(error)
+            })?),
+        };
+        Ok(Box::new(Feed {
+            pool: self.pool.clone(),
+            listener,
+            polled_at: None,
+            polls: 0,
+            next_poll: Instant::now(),
+        }))
+    }
+
+    async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.run(Replay::Safe, || delete(&self.pool, before, limit))
+            .await
+    }
+}
+
+/// The connection listens before anything is read, so that nothing falls between the two.
+async fn listen(pool: &PgPool) -> Result<PgListener, Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
+
+#[derive(Debug)]
+struct Feed {
+    pool: PgPool,
+    /// Also the connection that polls, which finds out whether it still lives.
+    listener: Option<PgListener>,
+    /// The database's time.
+    polled_at: Option<OffsetDateTime>,
+    polls: u32,
+    next_poll: Instant,
+}
+
+#[async_trait]
+impl RevocationFeed for Feed {
+    async fn next(&mut self) -> Result<RevocationNews, StoreError> {
+        match &mut self.listener {
+            None => sleep_until(self.next_poll).await,
+            Some(listener) => tokio::select! {
+                biased;
+                () = sleep_until(self.next_poll) => {}
+                notified = listener.try_recv() => {
+                    let lost = || StoreError::Unavailable("the listening connection is lost".into());
+                    let notified = notified.map_err(error::store_error)?.ok_or_else(lost)?;
+                    let revoked = stored::revocation_of_payload(notified.payload());
+                    // What cannot be read is of a newer version, and polled for.
+                    return Ok(RevocationNews::new(revoked.into_iter().collect(), false));
+                }
+            },
+        }
+        let poll = timeout(POLL_TIMEOUT, self.poll()).await;
+        let late = |_| StoreError::Unavailable("the database takes too long".into());
+        let revocations = poll.map_err(late)?.map_err(error::store_error)?;
+        self.next_poll = Instant::now() + POLL_INTERVAL;
+        Ok(RevocationNews::new(revocations, true))
+    }
+}
+
+impl Feed {
+    async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
+        let since = match self.polled_at {
+            Some(polled_at) if self.polls % FULL_EVERY != 0 => polled_at - OVERLAP,
+            _ => OffsetDateTime::UNIX_EPOCH,
+        };
+        let (now, revocations) = match &mut self.listener {
+            Some(listener) => {
+                let connection = sqlx::Acquire::acquire(listener).await?;
+                read(connection, since).await?
+            }
+            None => read(&mut *self.pool.acquire().await?, since).await?,
+        };
+        self.polled_at = Some(now);
+        self.polls = self.polls.wrapping_add(1);
+        Ok(revocations)
+    }
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    since: OffsetDateTime,
+) -> Result<(OffsetDateTime, Vec<Revocation>), Error> {
+    // The statement sees what was committed before it began, which is after this.
+    let now = sqlx::query_scalar("SELECT clock_timestamp()")
+        .fetch_one(&mut *connection)
+        .await?;
+    let revocations = sqlx::query(
+        "SELECT kind, subject, issued_before, expires_at
+         FROM auth_revocations
+         WHERE recorded_at > $1",
+    )
+    .bind(since)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| {
+        let issued_before = rows::optional_time(row, "issued_before")?;
+        let (kind, subject) = (row.try_get("kind")?, row.try_get("subject")?);
+        stored::revocation(kind, subject, issued_before, rows::time(row, "expires_at")?)
+    })
+    .collect::<Result<Vec<_>, _>>()?;
+    Ok((now, revocations))
+}
+
+/// Records the revocations of sessions in the transaction that ends them.
+pub(super) async fn record_sessions(
+    connection: &mut PgConnection,
+    delivery: RevocationDelivery,
+    sessions: impl IntoIterator<Item = SessionId>,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let revoke = |session| stored::session_revocation(session, expires_at);
+    let revocations: Vec<_> = sessions.into_iter().map(revoke).collect();
+    record(connection, delivery, &revocations).await
+}
+
+/// Records revocations in the transaction that they belong to, and tells of them at its commit.
+pub(super) async fn record(
+    connection: &mut PgConnection,
+    delivery: RevocationDelivery,
+    revocations: &[Revocation],
+) -> Result<(), Error> {
+    if revocations.is_empty() {
+        return Ok(());
+    }
+    let issued_before = revocations
+        .iter()
+        .map(|revoked| stored::issued_before(revoked).map(rows::to_sql).transpose());
+    let expires_at = revocations
+        .iter()
+        .map(|revoked| rows::to_sql(revoked.expires_at));
+    sqlx::query(
+        "INSERT INTO auth_revocations (kind, subject, issued_before, expires_at)
+         SELECT *
+         FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])",
+    )
+    .bind(revocations.iter().map(stored::kind).collect::<Vec<_>>())
+    .bind(revocations.iter().map(stored::subject).collect::<Vec<_>>())
+    .bind(issued_before.collect::<Result<Vec<_>, _>>()?)
+    .bind(expires_at.collect::<Result<Vec<_>, _>>()?)
+    .execute(&mut *connection)
+    .await?;
+    if delivery == RevocationDelivery::Notify {
+        let payloads = revocations.iter().map(stored::payload);
+        sqlx::query(
+            "SELECT pg_notify('auth_revocations', payload) FROM unnest($1::text[]) AS payload",
+        )
+        .bind(payloads.collect::<Result<Vec<_>, _>>()?)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_revocations
+         WHERE id IN (
+             SELECT id
+             FROM auth_revocations
+             WHERE expires_at < $1
+             ORDER BY expires_at
+             LIMIT $2
+         )",
+    )
+    .bind(rows::to_sql(before)?)
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}

@@ -1,0 +1,91 @@
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::revocation::Revocation;
+use crate::{RevocationReason, Timestamp};
+
+/// What verifiers must refuse before it expires.
+///
+/// It is recorded by the methods that end sessions, in their transactions.
+#[async_trait]
+pub trait RevocationStore: fmt::Debug + Send + Sync + 'static {
+    /// Begins to follow what is revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError>;
+
+    /// Removes up to `limit` revocations that had expired before a time; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// Revocations as they are recorded.
+#[async_trait]
+pub trait RevocationFeed: fmt::Debug + Send {
+    /// Waits for news.
+    ///
+    /// The first news come at once and hold everything that has not been removed. After that there
+    /// are news when something was revoked, and complete ones every second at the latest. The
+    /// future may be dropped and asked for again; nothing is lost by that.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if something may have been missed: follow again from the beginning.
+    async fn next(&mut self) -> Result<RevocationNews, StoreError>;
+}
+
+/// What a [`RevocationFeed`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationNews {
+    /// What is revoked; some of it may have been told before.
+    pub revocations: Vec<Revocation>,
+    /// Whether everything has been told that was committed before these news were asked for.
+    pub is_complete: bool,
+}
+
+impl RevocationNews {
+    /// Puts the two together.
+    #[must_use]
+    pub const fn new(revocations: Vec<Revocation>, is_complete: bool) -> Self {
+        Self {
+            revocations,
+            is_complete,
+        }
+    }
+}
+
+/// How sessions end before their time.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Why.
+    pub reason: RevocationReason,
+    /// Where not single sessions' tokens are refused: those issued before this time.
+    pub issued_before: Timestamp,
+    /// How long verifiers must refuse the tokens.
+    pub remembered_until: Timestamp,
+}
+
+impl Ending {
+    /// Puts the three together.
+    #[must_use]
+    pub const fn new(
+        reason: RevocationReason,
+        issued_before: Timestamp,
+        remembered_until: Timestamp,
+    ) -> Self {
+        Self {
+            reason,
+            issued_before,
+            remembered_until,
+        }
+    }
+}

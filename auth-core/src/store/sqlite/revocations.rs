@@ -1,0 +1,129 @@
+//! Revocations in SQLite: recorded, told to this process at once, and polled for others'.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::{SqliteStore, error::store_error, rows};
+use crate::revocation::Revocation;
+use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
+use crate::{SessionId, Timestamp};
+
+/// How often the table is read for what other processes have recorded.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl RevocationStore for SqliteStore {
+    async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
+        let mut revoked = self.revoked.subscribe();
+        revoked.mark_changed();
+        Ok(Box::new(Feed {
+            readers: self.readers.clone(),
+            revoked,
+            last_id: 0,
+            next_poll: Instant::now(),
+        }))
+    }
+
+    async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        delete(&self.writer, before, limit)
+            .await
+            .map_err(store_error)
+    }
+}
+
+#[derive(Debug)]
+struct Feed {
+    readers: SqlitePool,
+    /// Changes after each commit of this process.
+    revoked: watch::Receiver<()>,
+    last_id: i64,
+    next_poll: Instant,
+}
+
+#[async_trait]
+impl RevocationFeed for Feed {
+    async fn next(&mut self) -> Result<RevocationNews, StoreError> {
+        // An error means that the store is gone, an elapsed time that others may have written.
+        let _ = timeout_at(self.next_poll, self.revoked.changed()).await;
+        let revocations = self.poll().await.map_err(store_error)?;
+        self.next_poll = Instant::now() + POLL_INTERVAL;
+        Ok(RevocationNews::new(revocations, true))
+    }
+}
+
+impl Feed {
+    async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, kind, subject, issued_before, expires_at
+             FROM auth_revocations
+             WHERE id > ?1
+             ORDER BY id",
+        )
+        .bind(self.last_id)
+        .fetch_all(&self.readers)
+        .await?;
+        let revocations = rows.iter().map(|row| {
+            let issued_before = rows::optional_time(row, "issued_before")?;
+            let (kind, subject) = (row.try_get("kind")?, row.try_get("subject")?);
+            stored::revocation(kind, subject, issued_before, rows::time(row, "expires_at")?)
+        });
+        let revocations = revocations.collect::<Result<Vec<_>, _>>()?;
+        if let Some(row) = rows.last() {
+            self.last_id = row.try_get("id")?;
+        }
+        Ok(revocations)
+    }
+}
+
+/// Records the revocations of sessions in the transaction that ends them.
+pub(super) async fn record_sessions(
+    connection: &mut SqliteConnection,
+    sessions: impl IntoIterator<Item = SessionId>,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    for session in sessions {
+        let revocation = stored::session_revocation(session, expires_at);
+        record(connection, &revocation).await?;
+    }
+    Ok(())
+}
+
+/// Records a revocation in the transaction that it belongs to.
+pub(super) async fn record(
+    connection: &mut SqliteConnection,
+    revocation: &Revocation,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO auth_revocations (kind, subject, issued_before, expires_at)
+         VALUES (?1, ?2, ?3, ?4)",
+    )
+    .bind(stored::kind(revocation))
+    .bind(stored::subject(revocation))
+    .bind(stored::issued_before(revocation).map(Timestamp::unix_micros))
+    .bind(revocation.expires_at.unix_micros())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_revocations
+         WHERE id IN (
+             SELECT id
+             FROM auth_revocations
+             WHERE expires_at < ?1
+             ORDER BY expires_at
+             LIMIT ?2
+         )",
+    )
+    .bind(before.unix_micros())
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}

@@ -1,0 +1,201 @@
+//! What happens to accounts, and to their sessions with them.
+
+use std::sync::Arc;
+
+use super::fixtures::{LIFETIME, begin_session, create, ending, event, hash, new_user, now, race};
+use crate::audit::AuditEvent;
+use crate::revocation::RevokedTokens;
+use crate::store::{EventFilter, NewSession, NewUser, Store, StoreError};
+use crate::{RevocationReason, SessionId, UserId};
+
+const REASON: RevocationReason = RevocationReason::Administrative;
+
+async fn superuser(store: &Arc<dyn Store>, name: &str) -> UserId {
+    let mut user = new_user(name);
+    user.user.is_superuser = true;
+    store.create_user(&user, None, &event()).await.unwrap();
+    user.user.id
+}
+
+async fn is_active_superuser(store: &Arc<dyn Store>, id: UserId) -> bool {
+    let user = store.find_user(id).await.unwrap();
+    user.is_some_and(|user| user.is_superuser && user.is_active)
+}
+
+async fn has_ended(store: &Arc<dyn Store>, id: SessionId) -> bool {
+    let session = store.find_session(id).await.unwrap().unwrap();
+    session.revoked_at.is_some()
+}
+
+async fn begins_a_session(store: &Arc<dyn Store>, user: &NewUser) -> bool {
+    let session = NewSession::new(user.user.id, now(), now() + LIFETIME);
+    let begun = store
+        .create_session(&session, &user.password_hash, &event())
+        .await;
+    begun.unwrap()
+}
+
+async fn is_told(store: &Arc<dyn Store>, event: &AuditEvent) -> bool {
+    let events = store.list_events(&EventFilter::default()).await.unwrap();
+    events.contains(event)
+}
+
+async fn revoked(store: &Arc<dyn Store>) -> Vec<RevokedTokens> {
+    let mut feed = store.follow_revocations().await.unwrap();
+    let news = feed.next().await.unwrap();
+    news.revocations
+        .iter()
+        .map(|revocation| revocation.tokens)
+        .collect()
+}
+
+/// Who is deactivated has no session and begins none, until activated again.
+pub async fn s9_3_a_deactivated_user_has_no_sessions(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = begin_session(&store, &alice).await.id;
+    let told = event().about(alice.user.id);
+    let done = store
+        .deactivate_user(alice.user.id, &ending(REASON), &told)
+        .await;
+    assert!(done.unwrap());
+    assert!(is_told(&store, &told).await);
+    assert!(has_ended(&store, id).await);
+    assert_eq!(revoked(&store).await, [RevokedTokens::OfSession(id)]);
+    assert!(!begins_a_session(&store, &alice).await);
+    assert!(store.activate_user(alice.user.id, &event()).await.unwrap());
+    assert!(begins_a_session(&store, &alice).await);
+    assert!(
+        has_ended(&store, id).await,
+        "the sessions of before stay ended"
+    );
+}
+
+/// A deleted user is gone with all sessions; the tokens are refused, and the trail stays.
+pub async fn s9_3_a_deleted_user_leaves_only_the_trail(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = begin_session(&store, &alice).await.id;
+    let told = event().about(alice.user.id);
+    let done = store
+        .delete_user(alice.user.id, &ending(REASON), &told)
+        .await;
+    assert!(done.unwrap());
+    assert_eq!(store.find_user(alice.user.id).await.unwrap(), None);
+    assert_eq!(store.find_session(id).await.unwrap(), None);
+    assert_eq!(revoked(&store).await, [RevokedTokens::OfSession(id)]);
+    assert!(is_told(&store, &told).await);
+    create(&store, "alice").await;
+}
+
+/// Demotion leaves the sessions, and refuses the tokens that tell of the privilege.
+pub async fn s9_2_a_demotion_ends_the_tokens_issued_before(store: Arc<dyn Store>) {
+    superuser(&store, "first").await;
+    let alice = create(&store, "alice").await;
+    let session = begin_session(&store, &alice).await.id;
+    let id = alice.user.id;
+    assert!(store.grant_superuser(id, &event()).await.unwrap());
+    assert!(is_active_superuser(&store, id).await);
+    let ending = ending(REASON);
+    let done = store.revoke_superuser(id, &ending, &event()).await;
+    assert!(done.unwrap());
+    assert!(!is_active_superuser(&store, id).await);
+    assert!(!has_ended(&store, session).await);
+    let tokens = RevokedTokens::OfUser {
+        user: id,
+        issued_before: ending.issued_before,
+    };
+    assert_eq!(revoked(&store).await, [tokens]);
+}
+
+/// A new password ends every session but the excepted one.
+pub async fn s7_10_a_new_password_ends_the_other_sessions(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let kept = begin_session(&store, &alice).await.id;
+    let other = begin_session(&store, &alice).await.id;
+    let id = alice.user.id;
+    let done = store
+        .change_password(id, &hash("new"), Some(kept), &ending(REASON), &event())
+        .await;
+    assert!(done.unwrap());
+    assert!(has_ended(&store, other).await);
+    assert!(!has_ended(&store, kept).await);
+    assert!(
+        !begins_a_session(&store, &alice).await,
+        "under the old hash"
+    );
+    let found = store.find_credentials(&alice.user.username).await.unwrap();
+    let (_, replacement) = found.unwrap();
+    assert_eq!(replacement.as_stored(), "new");
+}
+
+/// Nothing happens to a user who is not there, and nothing is told.
+pub async fn an_unknown_account_is_left_alone(store: Arc<dyn Store>) {
+    let id = UserId::generate();
+    let (ending, told) = (ending(REASON), event());
+    for outcome in [
+        store.deactivate_user(id, &ending, &told).await,
+        store.activate_user(id, &told).await,
+        store.delete_user(id, &ending, &told).await,
+        store.grant_superuser(id, &told).await,
+        store.revoke_superuser(id, &ending, &told).await,
+        store
+            .change_password(id, &hash("new"), None, &ending, &told)
+            .await,
+    ] {
+        assert!(!outcome.unwrap());
+    }
+    assert!(!is_told(&store, &told).await);
+    assert_eq!(revoked(&store).await, []);
+}
+
+/// The last superuser who can log in stays one.
+pub async fn the_last_active_superuser_stays(store: Arc<dyn Store>) {
+    let one = superuser(&store, "one").await;
+    let two = superuser(&store, "two").await;
+    let ending = ending(REASON);
+    assert!(store.deactivate_user(two, &ending, &event()).await.unwrap());
+    for refused in [
+        store.deactivate_user(one, &ending, &event()).await,
+        store.delete_user(one, &ending, &event()).await,
+        store.revoke_superuser(one, &ending, &event()).await,
+    ] {
+        let is_refused = matches!(refused, Err(StoreError::LastSuperuser));
+        assert!(is_refused, "{refused:?}");
+    }
+    let done = store.revoke_superuser(two, &ending, &event()).await;
+    assert!(done.unwrap());
+    assert!(is_active_superuser(&store, one).await);
+}
+
+/// Of several acts at once, the one that would leave no superuser is refused.
+pub async fn of_acts_at_once_none_leaves_no_superuser(store: Arc<dyn Store>) {
+    let mut ids = vec![superuser(&store, "survivor").await];
+    for round in 0..10 {
+        for name in ["a", "b"] {
+            ids.push(superuser(&store, &format!("{name}{round}")).await);
+        }
+        let outcomes = race(ids.len(), |index| {
+            let (store, id) = (Arc::clone(&store), *ids.get(index).unwrap());
+            async move {
+                let ending = ending(REASON);
+                match index {
+                    0 => store.deactivate_user(id, &ending, &event()).await,
+                    1 => store.delete_user(id, &ending, &event()).await,
+                    _ => store.revoke_superuser(id, &ending, &event()).await,
+                }
+            }
+        })
+        .await;
+        let refused = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Err(StoreError::LastSuperuser)));
+        assert_eq!(refused.count(), 1, "{outcomes:?}");
+        let mut survivors = Vec::new();
+        for id in ids {
+            if is_active_superuser(&store, id).await {
+                survivors.push(id);
+            }
+        }
+        assert_eq!(survivors.len(), 1);
+        ids = survivors;
+    }
+}
