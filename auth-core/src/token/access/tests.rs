@@ -145,7 +145,11 @@ fn s6_1_a_token_carries_exactly_the_documented_members() {
 #[test]
 fn tokens_issued_together_do_not_expire_together() {
     let ends: std::collections::HashSet<i64> = (0..200)
-        .map(|_| part(issue(&keys(), &[]).2.expose(), 1)["exp"].as_i64().unwrap())
+        .map(|_| {
+            part(issue(&keys(), &[]).2.expose(), 1)["exp"]
+                .as_i64()
+                .unwrap()
+        })
         .collect();
     assert!(ends.len() > 5, "{ends:?}");
     assert!(ends.iter().all(|end| (NOW + 285..=NOW + 300).contains(end)));
