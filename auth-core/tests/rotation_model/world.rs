@@ -52,12 +52,12 @@ pub(crate) enum Act {
 
 pub(crate) fn script() -> impl Strategy<Value = Vec<Act>> {
     let client = || prop_oneof![3 => Just(HONEST), 2 => 1..CLIENTS];
-    let key = prop_oneof![2 => Just(None), 3 => (0..2_u8).prop_map(Some)];
+    let key = prop_oneof![2 => Just(None), 4 => Just(Some(0)), 1 => Just(Some(1))];
     let time = prop_oneof![
         12 => Just(60),
         8 => Just(9 * 60),
         9 => Just(11 * 60),
-        6 => Just(65 * 60),
+        9 => Just(65 * 60),
         2 => Just(6 * 3600),
         1 => Just(23 * 3600),
     ];
@@ -70,7 +70,7 @@ pub(crate) fn script() -> impl Strategy<Value = Vec<Act>> {
         1 => client().prop_map(|client| Act::LogOut { client }),
         4 => time.prop_map(|seconds| Act::Wait(Duration::from_secs(seconds))),
     ];
-    prop::collection::vec(act, 4..20)
+    prop::collection::vec(act, 6..24)
 }
 
 #[derive(Debug)]
