@@ -19,6 +19,8 @@
 
 mod gate;
 mod model;
+mod play;
+mod script;
 mod world;
 
 use std::sync::Arc;
@@ -27,7 +29,9 @@ use auth_core::store::{PostgresStore, SqliteStore, Store};
 use auth_core::testing::postgres::TemporaryDatabase;
 use proptest::test_runner::{Config, TestRunner};
 
-use self::world::{Tally, World, script};
+use self::play::play;
+use self::script::script;
+use self::world::{Tally, World};
 
 const SQLITE_INTERLEAVINGS: u32 = 100_000;
 const POSTGRES_INTERLEAVINGS: u32 = 2_000;
@@ -102,7 +106,7 @@ fn explore_alone<G>(interleavings: u32, store: impl AsyncFn() -> (Arc<dyn Store>
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&script(), |script| {
-        runtime.block_on(world.borrow_mut().play(&script))
+        runtime.block_on(play(&mut world.borrow_mut(), &script))
     });
     if let Err(failure) = outcome {
         panic!("{failure}");
