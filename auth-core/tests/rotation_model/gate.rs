@@ -113,9 +113,14 @@ impl SessionStore for GatedStore {
         self.store.rotate_session(rotation).await
     }
 
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+    async fn touch_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<(), StoreError> {
         self.gate.pass(Call::Touch).await;
-        self.store.touch_session(id, now).await
+        self.store.touch_session(id, now, unused_since).await
     }
 
     async fn revoke_session(

@@ -121,8 +121,8 @@ impl Model {
     }
 
     pub(crate) fn touch(&mut self, at: Timestamp) {
-        if !self.revoked && at < self.expires_at {
-            self.used_at = self.used_at.max(at);
+        if !self.revoked && at < self.expires_at && self.is_use_due(at) {
+            self.used_at = at;
         }
     }
 }

@@ -50,5 +50,5 @@ pub(crate) fn script() -> impl Strategy<Value = Vec<Act>> {
         1 => client().prop_map(|client| Act::LogOut { client }),
         4 => time.prop_map(|seconds| Act::Wait(Duration::from_secs(seconds))),
     ];
-    prop::collection::vec(act, 6..24)
+    prop::collection::vec(act, 6..20)
 }
