@@ -101,15 +101,18 @@ pub(crate) fn engine(
     if let Some(places) = config.hash_queue {
         hasher = hasher.with_queue(places);
     }
-    let engine = Engine::builder(store.shared(), keys.secret, keys.jwt)
+    let mut engine = Engine::builder(store.shared(), keys.secret, keys.jwt)
         .with_public_url(public_url)
         .with_access_ttl(config.access_ttl)
         .with_refresh_ttl(config.refresh_ttl)
+        .with_max_sessions_per_user(config.max_sessions)
         .with_rotation(config.rotation)
         .with_email_verification(config.email_verification)
-        .with_password_hasher(hasher.build()?)
-        .build()?;
-    Ok(engine)
+        .with_password_hasher(hasher.build()?);
+    if let Some(ttl) = config.refresh_idle_ttl {
+        engine = engine.with_idle_ttl(ttl);
+    }
+    Ok(engine.build()?)
 }
 
 /// Prepares the way that mails travel.

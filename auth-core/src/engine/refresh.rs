@@ -85,8 +85,8 @@ impl Inner {
         next: Option<Generation>,
         now: Timestamp,
     ) -> Result<Refreshed, AuthError> {
-        if self.refresh_rules.is_use_due(session, now) {
-            self.store.touch_session(session.id, now).await?;
+        if let Some(since) = self.refresh_rules.unused_since(session, now) {
+            self.store.touch_session(session.id, now, since).await?;
         }
         self.answer(session, next)
     }

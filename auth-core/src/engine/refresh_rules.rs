@@ -39,9 +39,10 @@ impl RefreshRules {
         self.idle_ttl.map(|ttl| now - ttl)
     }
 
-    /// Whether a use at `now` is to be noted.
-    pub(super) fn is_use_due(&self, session: &Session, now: Timestamp) -> bool {
-        self.idle_ttl.is_some() && now.saturating_since(session.last_used_at()) >= NOTED_USE
+    /// Since when the session must be unused for a use at `now` to be noted, if it is.
+    pub(super) fn unused_since(&self, session: &Session, now: Timestamp) -> Option<Timestamp> {
+        let since = now - NOTED_USE;
+        (self.idle_ttl.is_some() && session.last_used_at() <= since).then_some(since)
     }
 
     /// Judges a token that was not rotated.
@@ -221,9 +222,10 @@ mod tests {
             idle_ttl: Some(DAY),
             ..ON
         };
-        assert!(!rules.is_use_due(&session(1, 3599), NOW));
-        assert!(rules.is_use_due(&session(1, 3600), NOW));
-        assert!(!ON.is_use_due(&session(1, 3600), NOW));
+        let hour_ago = NOW - NOTED_USE;
+        assert_eq!(rules.unused_since(&session(1, 3599), NOW), None);
+        assert_eq!(rules.unused_since(&session(1, 3600), NOW), Some(hour_ago));
+        assert_eq!(ON.unused_since(&session(1, 3600), NOW), None);
     }
 
     #[test]

@@ -186,12 +186,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError>;
 
-    /// Notes that the session is used at `now`, if it is live then and no later use is noted.
+    /// Notes that the session is used at `now`, if it is live then and no use after `unused_since`
+    /// is noted: of many calls at once, one writes.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
+    async fn touch_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Ends a session for ever; returns whose it was, if it was live at the event's time. Only
     /// then is there an event, which concerns that user.

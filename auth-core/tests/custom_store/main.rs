@@ -299,13 +299,18 @@ impl SessionStore for MemoryStore {
         Ok(tables.session(rotation.id))
     }
 
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+    async fn touch_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tables = self.lock();
         let live = tables
             .sessions
             .get_mut(&id)
             .filter(|session| session.revoked_at.is_none() && session.expires_at > now);
-        if let Some(session) = live.filter(|session| session.last_used_at() < now) {
+        if let Some(session) = live.filter(|session| session.last_used_at() <= unused_since) {
             session.used_at = Some(now);
         }
         Ok(())

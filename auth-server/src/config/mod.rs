@@ -7,7 +7,7 @@ mod sources;
 mod values;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ use sources::{Sources, problem};
 use values::{bytes, count, duration, flag, is_local, mail_route, public_url};
 
 use crate::cli::Settings;
+
+/// A login looks at all sessions of its user.
+const MAX_SESSIONS: u32 = 10_000;
 
 const MAX_REFRESH_TTL: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
@@ -52,6 +55,10 @@ pub struct Config {
     pub access_ttl: Duration,
     /// How long sessions live.
     pub refresh_ttl: Duration,
+    /// How long they live without a refresh, if that is bounded.
+    pub refresh_idle_ttl: Option<Duration>,
+    /// How many sessions a user may have.
+    pub max_sessions: NonZeroU32,
     /// Whether refresh tokens are replaced.
     pub rotation: Rotation,
     /// What new password hashes cost.
@@ -139,6 +146,8 @@ impl Config {
             access_ttl: duration(sources, "access_ttl")?.unwrap_or(Duration::from_secs(300)),
             refresh_ttl: duration(sources, "refresh_ttl")?
                 .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
+            refresh_idle_ttl: duration(sources, "refresh_idle_ttl")?,
+            max_sessions: max_sessions(sources)?,
             rotation: rotation(sources)?,
             argon2: sources.value("argon2")?.unwrap_or_default(),
             hash_threads: count(sources, "hash_threads", 1_024)?,
@@ -208,6 +217,14 @@ impl Config {
             return Err(problem(
                 "refresh_ttl",
                 "must be from AUTH_ACCESS_TTL to 3650d",
+            ));
+        }
+        if let Some(idle_ttl) = self.refresh_idle_ttl
+            && !(EngineBuilder::MIN_IDLE_TTL..=self.refresh_ttl).contains(&idle_ttl)
+        {
+            return Err(problem(
+                "refresh_idle_ttl",
+                "must be from 2h to AUTH_REFRESH_TTL",
             ));
         }
         match self.rotation {
@@ -315,6 +332,14 @@ fn no_fallbacks_without(
         return Err(problem(current, "is needed where there are fallbacks"));
     }
     Ok(())
+}
+
+fn max_sessions(sources: &Sources) -> Result<NonZeroU32, ConfigError> {
+    let most = sources.parsed("max_sessions", |text| match text.parse::<NonZeroU32>() {
+        Ok(most) if most.get() <= MAX_SESSIONS => Ok(most),
+        _ => Err(format!("must be a whole number from 1 to {MAX_SESSIONS}")),
+    })?;
+    Ok(most.unwrap_or(EngineBuilder::DEFAULT_MAX_SESSIONS_PER_USER))
 }
 
 fn rotation(sources: &Sources) -> Result<Rotation, ConfigError> {

@@ -44,6 +44,12 @@ impl Config {
             ),
             ("AUTH_ACCESS_TTL", duration(self.access_ttl)),
             ("AUTH_REFRESH_TTL", duration(self.refresh_ttl)),
+            (
+                "AUTH_REFRESH_IDLE_TTL",
+                self.refresh_idle_ttl
+                    .map_or_else(|| "none".to_owned(), duration),
+            ),
+            ("AUTH_MAX_SESSIONS", self.max_sessions.to_string()),
             ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
             ("AUTH_ARGON2", self.argon2.to_string()),
             (

@@ -46,6 +46,8 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(config.mail.to_string(), "folder:./auth-data/outbox");
     assert_eq!(config.access_ttl, Duration::from_secs(300));
     assert_eq!(config.refresh_ttl, Duration::from_secs(1_209_600));
+    assert_eq!(config.refresh_idle_ttl, None);
+    assert_eq!(config.max_sessions.get(), 100);
     assert_eq!(config.rotation, Rotation::Off);
     assert_eq!(config.email_verification, EmailVerification::Required);
     assert_eq!(config.argon2.to_string(), "m=19456,t=2,p=1");
@@ -114,6 +116,10 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_ACCESS_TTL", "5"),
         ("AUTH_ACCESS_TTL", "soon"),
         ("AUTH_REFRESH_TTL", "-1d"),
+        ("AUTH_REFRESH_IDLE_TTL", "119m"),
+        ("AUTH_REFRESH_IDLE_TTL", "15d"),
+        ("AUTH_MAX_SESSIONS", "0"),
+        ("AUTH_MAX_SESSIONS", "10001"),
         ("AUTH_REFRESH_ROTATION", "maybe"),
         ("AUTH_REFRESH_GRACE", "ten"),
         ("AUTH_PUBLIC_URL", "auth.example.org"),

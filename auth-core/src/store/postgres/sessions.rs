@@ -35,8 +35,14 @@ impl SessionStore for PostgresStore {
             .await
     }
 
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || touch(&self.pool, id, now)).await
+    async fn touch_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.run(Replay::Safe, || touch(&self.pool, id, now, unused_since))
+            .await
     }
 
     async fn revoke_session(
@@ -235,15 +241,21 @@ async fn rotate(pool: &PgPool, rotation: &SessionRotation) -> Result<Option<Sess
     .transpose()
 }
 
-async fn touch(pool: &PgPool, id: SessionId, now: Timestamp) -> Result<(), Error> {
+async fn touch(
+    pool: &PgPool,
+    id: SessionId,
+    now: Timestamp,
+    unused_since: Timestamp,
+) -> Result<(), Error> {
     sqlx::query(
         "UPDATE auth_sessions
          SET used_at = $2
          WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2
-             AND COALESCE(used_at, created_at) < $2",
+             AND COALESCE(used_at, created_at) <= $3",
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(now)?)
+    .bind(rows::to_sql(unused_since)?)
     .execute(pool)
     .await
     .map(drop)

@@ -33,8 +33,15 @@ impl SessionStore for SqliteStore {
         rotate(&self.writer, rotation).await.map_err(store_error)
     }
 
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
-        touch(&self.writer, id, now).await.map_err(store_error)
+    async fn touch_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<(), StoreError> {
+        touch(&self.writer, id, now, unused_since)
+            .await
+            .map_err(store_error)
     }
 
     async fn revoke_session(
@@ -171,15 +178,21 @@ async fn rotate(pool: &SqlitePool, rotation: &SessionRotation) -> Result<Option<
     rows.first().map(rows::session).transpose()
 }
 
-async fn touch(pool: &SqlitePool, id: SessionId, now: Timestamp) -> Result<(), Error> {
+async fn touch(
+    pool: &SqlitePool,
+    id: SessionId,
+    now: Timestamp,
+    unused_since: Timestamp,
+) -> Result<(), Error> {
     sqlx::query(
         "UPDATE auth_sessions
          SET used_at = ?2
          WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?2
-             AND COALESCE(used_at, created_at) < ?2",
+             AND COALESCE(used_at, created_at) <= ?3",
     )
     .bind(id.as_uuid())
     .bind(now.unix_micros())
+    .bind(unused_since.unix_micros())
     .execute(pool)
     .await
     .map(drop)

@@ -96,7 +96,7 @@ macro_rules! store_conformance {
             marks_the_address_as_verified
             s7_4_an_expired_session_does_not_rotate
             s7_4_an_idle_session_does_not_rotate
-            s7_4_notes_the_latest_use_of_a_live_session
+            s7_4_notes_the_use_of_a_live_session_that_was_unused
             s7_5_a_session_too_many_ends_the_oldest
             s7_5_of_many_logins_at_once_no_more_live_than_allowed
             s7_8_keeps_the_key_of_the_last_rotation

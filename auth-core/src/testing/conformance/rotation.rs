@@ -65,21 +65,26 @@ pub async fn s7_4_an_idle_session_does_not_rotate(store: Arc<dyn Store>) {
     }
 }
 
-/// A use is noted if it is the latest and the session is live; nothing else changes.
-pub async fn s7_4_notes_the_latest_use_of_a_live_session(store: Arc<dyn Store>) {
+/// A use is noted if none is since then and the session is live; nothing else changes.
+pub async fn s7_4_notes_the_use_of_a_live_session_that_was_unused(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
     let session = begin_session(&store, &alice).await;
     let before = find(&store, session.id).await;
     assert_eq!(before.last_used_at(), now());
-    let touch = async |at: Timestamp| {
-        store.touch_session(session.id, at).await.unwrap();
+    let touch = async |at: Timestamp, unused_since: Timestamp| {
+        let touched = store.touch_session(session.id, at, unused_since).await;
+        touched.unwrap();
         find(&store, session.id).await.used_at
     };
-    assert_eq!(touch(now()).await, None);
+    let microsecond = Duration::from_micros(1);
     let later = now() + MINUTE;
-    assert_eq!(touch(later).await, Some(later));
-    assert_eq!(touch(now()).await, Some(later), "an earlier use");
-    assert_eq!(touch(session.expires_at).await, Some(later), "too late");
+    assert_eq!(touch(later, now() - microsecond).await, None);
+    assert_eq!(touch(later, now()).await, Some(later));
+    let latest = later + MINUTE;
+    assert_eq!(touch(latest, later - microsecond).await, Some(later));
+    assert_eq!(touch(latest, later).await, Some(latest));
+    let end = session.expires_at;
+    assert_eq!(touch(end, latest).await, Some(latest), "too late");
     let mut noted = find(&store, session.id).await;
     noted.used_at = None;
     assert_eq!(noted, before);
@@ -89,11 +94,10 @@ pub async fn s7_4_notes_the_latest_use_of_a_live_session(store: Arc<dyn Store>) 
         .revoke_session(session.id, &ending(reason), &event())
         .await;
     assert!(ended.unwrap().is_some());
-    assert_eq!(touch(later + MINUTE).await, Some(later), "an ended session");
-    store
-        .touch_session(SessionId::generate(), later)
-        .await
-        .unwrap();
+    let after = latest + MINUTE;
+    assert_eq!(touch(after, latest).await, Some(latest), "an ended session");
+    let unknown = SessionId::generate();
+    store.touch_session(unknown, after, after).await.unwrap();
 }
 
 async fn begin_at(store: &Arc<dyn Store>, user: &NewUser, at: Timestamp, most: u32) -> SessionId {

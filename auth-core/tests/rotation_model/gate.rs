@@ -1,0 +1,264 @@
+//! A store whose calls wait for their turn, so that a test decides how they interleave.
+
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::audit::AuditEvent;
+use auth_core::store::{
+    ClaimedMail, EmailConfirmation, EventFilter, EventStore, NewMail, NewSession, NewUser,
+    OutboxStore, SessionRotation, SessionStore, Store, StoreError, UserStore,
+};
+use auth_core::{
+    EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, User,
+    UserId, Username,
+};
+use futures_util::future::{BoxFuture, poll_fn};
+
+/// What a use case asks the store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Rotate,
+    Find,
+    Touch,
+    Revoke,
+}
+
+/// How far a use case has come.
+pub(crate) enum Progress<T> {
+    /// It waits before this call.
+    At(Call),
+    Done(T),
+}
+
+/// Lets one call of one use case pass at a time.
+///
+/// Nothing runs beside the use case that is being driven, so that the gate need not know who
+/// waits at it.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    may_pass: bool,
+    waiting: Option<Call>,
+}
+
+impl Gate {
+    async fn pass(&self, call: Call) {
+        poll_fn(|_| {
+            let mut state = self.0.lock().unwrap();
+            if std::mem::take(&mut state.may_pass) {
+                return Poll::Ready(());
+            }
+            state.waiting = Some(call);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Runs a use case that has just begun up to its first call.
+    pub(crate) async fn begin<T>(&self, case: &mut BoxFuture<'_, T>) -> Progress<T> {
+        poll_fn(|context| match case.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Progress::Done(done)),
+            Poll::Pending => match self.0.lock().unwrap().waiting.take() {
+                Some(call) => Poll::Ready(Progress::At(call)),
+                None => Poll::Pending,
+            },
+        })
+        .await
+    }
+
+    /// Lets the call pass that a use case waits before, and runs it up to the next one.
+    pub(crate) async fn step<T>(&self, case: &mut BoxFuture<'_, T>) -> Progress<T> {
+        self.0.lock().unwrap().may_pass = true;
+        self.begin(case).await
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct GatedStore {
+    store: Arc<dyn Store>,
+    gate: Arc<Gate>,
+}
+
+impl GatedStore {
+    pub(crate) fn new(store: Arc<dyn Store>, gate: Arc<Gate>) -> Self {
+        Self { store, gate }
+    }
+}
+
+#[async_trait]
+impl SessionStore for GatedStore {
+    async fn create_session(
+        &self,
+        session: &NewSession,
+        checked: &PasswordHash,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.create_session(session, checked, event).await
+    }
+
+    async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.gate.pass(Call::Find).await;
+        self.store.find_session(id).await
+    }
+
+    async fn rotate_session(
+        &self,
+        rotation: &SessionRotation,
+    ) -> Result<Option<Session>, StoreError> {
+        self.gate.pass(Call::Rotate).await;
+        self.store.rotate_session(rotation).await
+    }
+
+    async fn touch_session(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.gate.pass(Call::Touch).await;
+        self.store.touch_session(id, now, unused_since).await
+    }
+
+    async fn revoke_session(
+        &self,
+        id: SessionId,
+        reason: RevocationReason,
+        event: &AuditEvent,
+    ) -> Result<Option<UserId>, StoreError> {
+        self.gate.pass(Call::Revoke).await;
+        self.store.revoke_session(id, reason, event).await
+    }
+
+    async fn revoke_user_sessions(
+        &self,
+        user: UserId,
+        reason: RevocationReason,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.store.revoke_user_sessions(user, reason, event).await
+    }
+}
+
+#[async_trait]
+impl Store for GatedStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
+    }
+}
+
+#[async_trait]
+impl UserStore for GatedStore {
+    async fn create_user(
+        &self,
+        user: &NewUser,
+        mail: Option<&NewMail>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.store.create_user(user, mail, event).await
+    }
+
+    async fn create_first_superuser(
+        &self,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.create_first_superuser(user, event).await
+    }
+
+    async fn find_credentials(
+        &self,
+        username: &Username,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        self.store.find_credentials(username).await
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.store.find_user(id).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        id: UserId,
+        current: &PasswordHash,
+        replacement: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        self.store
+            .replace_password_hash(id, current, replacement)
+            .await
+    }
+
+    async fn begin_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        self.store.begin_email_verification(email).await
+    }
+
+    async fn confirm_email(
+        &self,
+        id: UserId,
+        email: &EmailAddress,
+        verification: Generation,
+        event: &AuditEvent,
+    ) -> Result<EmailConfirmation, StoreError> {
+        self.store
+            .confirm_email(id, email, verification, event)
+            .await
+    }
+}
+
+#[async_trait]
+impl OutboxStore for GatedStore {
+    async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError> {
+        self.store.enqueue_mail(mail).await
+    }
+
+    async fn claim_mail(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<ClaimedMail>, StoreError> {
+        self.store.claim_mail(now, lease).await
+    }
+
+    async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
+        self.store.complete_mail(mail).await
+    }
+
+    async fn postpone_mail(
+        &self,
+        mail: &ClaimedMail,
+        due: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.store.postpone_mail(mail, due, reason).await
+    }
+
+    async fn abandon_mail(
+        &self,
+        mail: &ClaimedMail,
+        now: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.store.abandon_mail(mail, now, reason).await
+    }
+}
+
+#[async_trait]
+impl EventStore for GatedStore {
+    async fn append_events(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        self.store.append_events(events).await
+    }
+
+    async fn list_events(&self, filter: &EventFilter) -> Result<Vec<AuditEvent>, StoreError> {
+        self.store.list_events(filter).await
+    }
+
+    async fn remove_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.remove_events(before, limit).await
+    }
+}

@@ -1,0 +1,116 @@
+//! Refresh token rotation against a model: random clients, every order of their store calls.
+//!
+//! A script lets clients refresh, lose answers, retry with and without their idempotency keys,
+//! copy tokens, log out, and lets time pass. Each call of a use case to the store waits until the
+//! script lets it through, so that use cases interleave in ways that no race would meet, and the
+//! same way each time. Every answer must be the model's. Besides, whatever the model says:
+//!
+//! - a generation has one successor;
+//! - no refresh that begins after an acknowledged end of the session succeeds;
+//! - an access token is issued for a live session only;
+//! - a client that retries within the grace keeps its session, unless there is a copy or a logout.
+#![cfg(all(feature = "testing", feature = "sqlite", feature = "postgres", unix))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and tells how much it has seen"
+)]
+
+mod gate;
+mod model;
+mod play;
+mod script;
+mod world;
+
+use std::sync::Arc;
+
+use auth_core::store::{PostgresStore, SqliteStore, Store};
+use auth_core::testing::postgres::TemporaryDatabase;
+use proptest::test_runner::{Config, TestRunner};
+
+use self::play::play;
+use self::script::script;
+use self::world::{Tally, World};
+
+const SQLITE_INTERLEAVINGS: u32 = 100_000;
+const POSTGRES_INTERLEAVINGS: u32 = 2_000;
+
+/// Each has a store of its own.
+const THREADS: u32 = 2;
+
+/// What must have happened, or the scripts are too tame.
+const EXPECTED: &[&str] = &[
+    "Rotated",
+    "RepeatedWithinTheGrace",
+    "RepeatedByItsKey",
+    "Contested",
+    "ReusedLostAnswer",
+    "ReusedByAnother",
+    "ReusedOldGeneration",
+    "Revoked",
+    "ReachedItsEnd",
+    "Idle",
+    "logged out",
+    "a revocation overtook a refresh",
+    "a use was noted",
+];
+
+#[test]
+fn s7_8_rotation_is_as_the_model_says_on_sqlite() {
+    explore(SQLITE_INTERLEAVINGS, async || {
+        let store = SqliteStore::in_memory().await.unwrap();
+        store.migrate().await.unwrap();
+        (Arc::new(store) as Arc<dyn Store>, ())
+    });
+}
+
+#[test]
+fn s7_8_rotation_is_as_the_model_says_on_postgres() {
+    explore(POSTGRES_INTERLEAVINGS, async || {
+        let database = TemporaryDatabase::create().await;
+        let store = PostgresStore::connect(database.url()).unwrap();
+        store.migrate().await.unwrap();
+        (Arc::new(store) as Arc<dyn Store>, database)
+    });
+}
+
+fn explore<G>(interleavings: u32, store: impl AsyncFn() -> (Arc<dyn Store>, G) + Sync) {
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let explorers: Vec<_> = (0..THREADS)
+            .map(|_| scope.spawn(|| explore_alone(interleavings / THREADS, &store)))
+            .collect();
+        let done = explorers.into_iter().map(|explorer| explorer.join());
+        done.collect::<Result<_, _>>().unwrap()
+    });
+    let mut total = Tally::new();
+    for (what, times) in tallies.into_iter().flatten() {
+        *total.entry(what).or_default() += times;
+    }
+    println!("{interleavings} interleavings: {total:#?}");
+    for what in EXPECTED {
+        assert!(total.contains_key(*what), "never happened: {what}");
+    }
+}
+
+fn explore_alone<G>(interleavings: u32, store: impl AsyncFn() -> (Arc<dyn Store>, G)) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (store, guard) = runtime.block_on(store());
+    let world = std::cell::RefCell::new(runtime.block_on(World::new(store)));
+    let config = Config {
+        cases: interleavings,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&script(), |script| {
+        runtime.block_on(play(&mut world.borrow_mut(), &script))
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    drop(guard);
+    world.into_inner().tally
+}
