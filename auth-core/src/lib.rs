@@ -78,6 +78,7 @@
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
 pub mod audit;
+mod client_network;
 mod clock;
 mod context;
 mod email;
@@ -96,6 +97,7 @@ mod token;
 mod user;
 mod username;
 
+pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};
