@@ -36,6 +36,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`api`] | the endpoints, and how to mount them |
+//! | [`budgets`] | how many requests a client may make |
 //! | [`identify`] | where a request comes from |
 //! | [`verify`] | bearer token to principal |
 //! | [`require`] | rights that must hold now |
@@ -48,6 +49,7 @@ pub mod api;
 pub mod axum;
 mod bearer;
 mod body;
+pub mod budgets;
 mod context;
 mod error;
 pub mod identify;
