@@ -8,7 +8,7 @@
 //! # The client
 //!
 //! The client is the peer, the other end of the connection, whatever the headers say. Only of a
-//! peer in a [trusted](IdentifyLayer::with_trusted_proxies) network the headers count:
+//! peer in a [trusted](crate::IdentifyLayer::with_trusted_proxies) network the headers count:
 //!
 //! - `X-Forwarded-For`, or where there is none, `Forwarded` (RFC 7239). A proxy that writes
 //!   `Forwarded` must therefore delete the other.
