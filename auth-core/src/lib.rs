@@ -81,6 +81,7 @@
 
 mod administration;
 pub mod audit;
+mod client_network;
 mod clock;
 mod context;
 mod email;
@@ -103,6 +104,7 @@ mod user;
 mod username;
 
 pub use administration::{Administration, Administrator};
+pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};

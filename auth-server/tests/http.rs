@@ -80,12 +80,24 @@ fn s10_6_a_request_names_one_host() {
         "Host: user@a\r\n",
         "Host: a/b\r\n",
         "Host: \r\n",
+        "Host: a:abc\r\n",
+        "Host: a:99999999\r\n",
+        "Host: [zz]\r\n",
+        "Host: a,b\r\n",
     ] {
         refuses(
             &server,
             &format!("GET /livez HTTP/1.1\r\n{hosts}\r\n"),
             &["400"],
         );
+        let old = format!("GET /livez HTTP/1.0\r\n{hosts}\r\n");
+        let received = exchange(
+            server.socket_address(),
+            format!("{old}{SMUGGLED}").as_bytes(),
+        );
+        // HTTP/1.0 alone may leave the host out.
+        let expected = if hosts.is_empty() { "200" } else { "400" };
+        assert_eq!(status(&received), expected, "{hosts:?} got {received:?}");
     }
     refuses(
         &server,
@@ -171,35 +183,6 @@ async fn s10_7_http_2_has_the_same_limits() {
     assert!(large.is_err() || large.unwrap().status().as_u16() == 431);
     let fine = client.get(server.url("/livez")).send().await.unwrap();
     assert_eq!(fine.status().as_u16(), 200);
-}
-
-#[test]
-fn s12_2_a_client_that_sends_no_headers_is_cut_off() {
-    let server = Server::start(&[]);
-    let mut silent_in_headers = connect(server.socket_address());
-    silent_in_headers
-        .write_all(b"GET /livez HTTP/1.1\r\nHo")
-        .unwrap();
-    let received = read_to_close(&mut silent_in_headers);
-    assert!(
-        received.is_empty() || status(&received) == "408",
-        "{received}"
-    );
-}
-
-#[test]
-fn s12_2_a_client_that_sends_no_body_gets_408() {
-    let server = Server::start(&[]);
-    let mut stream = connect(server.socket_address());
-    let request = b"POST /api/auth/token/ HTTP/1.1\r\nHost: a\r\n\
-                    Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{\"username\"";
-    stream.write_all(request).unwrap();
-    let received = read_to_close(&mut stream);
-    assert_eq!(status(&received), "408", "{received}");
-    assert!(
-        received.contains("\"code\":\"request_timeout\""),
-        "{received}"
-    );
 }
 
 #[tokio::test]

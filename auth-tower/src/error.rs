@@ -49,7 +49,8 @@ pub enum ApiError {
     /// The body did not arrive in time.
     #[error("the request did not arrive in time")]
     RequestTimeout,
-    /// Two readers of the request could read it differently (RFC 9112), so nobody should.
+    /// Two readers of the request's headers could read them differently (RFC 9112), so nobody
+    /// should.
     #[error("the request is malformed")]
     MalformedRequest,
     /// The URI is longer than the limit.

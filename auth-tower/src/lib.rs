@@ -4,7 +4,8 @@
 //!
 //! - a *service*, [`AuthApi`]: the endpoints, to be mounted beside the host's own routes;
 //! - *layers*: [`VerifyLayer`] turns a bearer token into a [`Principal`](auth_core::Principal),
-//!   [`RequireSuperuserLayer`] lets only superusers through.
+//!   [`RequireSuperuserLayer`] lets only superusers through, [`IdentifyLayer`] finds out where
+//!   requests come from.
 //!
 //! In axum (hyper and warp: see [`api`]):
 //!
@@ -35,6 +36,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`api`] | the endpoints, and how to mount them |
+//! | [`budgets`] | how many requests a client may make |
+//! | [`identify`] | where a request comes from |
 //! | [`verify`] | bearer token to principal |
 //! | [`require`] | rights that must hold now |
 //! | `axum` | extractor and `IntoResponse`, with the feature `axum` |
@@ -46,8 +49,10 @@ pub mod api;
 pub mod axum;
 mod bearer;
 mod body;
+pub mod budgets;
 mod context;
 mod error;
+pub mod identify;
 pub mod require;
 mod response;
 pub mod verify;
@@ -55,5 +60,6 @@ pub mod verify;
 pub use api::service::AuthApi;
 pub use body::{ApiBody, ResponseBody};
 pub use error::ApiError;
+pub use identify::layer::IdentifyLayer;
 pub use require::layer::RequireSuperuserLayer;
 pub use verify::layer::VerifyLayer;

@@ -307,3 +307,30 @@ async fn s10_1_s10_2_every_answer_is_protected_and_none_but_the_keys_is_stored()
         }
     }
 }
+
+#[tokio::test]
+async fn a_refresh_carries_the_idempotency_key() {
+    let service = Arc::default();
+    let refresh = post("/api/auth/token/refresh/", r#"{"refresh_token":"art_old"}"#);
+    let refresh = with(refresh, "idempotency-key", "\"8e03978e\"");
+    assert!(send(api(&service), refresh).await.starts_with("200\n"));
+    assert_eq!(service.calls(), ["refresh art_old under \"8e03978e\""]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_that_cannot_be_kept_is_refused() {
+    let long = "a".repeat(256);
+    for keys in [&[""][..], &["a b"], &[&long], &["a", "a"], &["\u{e9}"]] {
+        let service = Arc::default();
+        let mut refresh = post("/api/auth/token/refresh/", r#"{"refresh_token":"art_old"}"#);
+        for key in keys {
+            refresh = with(refresh, "idempotency-key", key);
+        }
+        assert_eq!(
+            send(api(&service), refresh).await,
+            error(400, &[], "malformed_request", "the request is malformed"),
+            "{keys:?}"
+        );
+        assert_eq!(service.calls(), [""; 0]);
+    }
+}

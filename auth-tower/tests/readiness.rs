@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use auth_core::{AuthService, Principal};
-use auth_tower::{RequireSuperuserLayer, VerifyLayer};
+use auth_tower::{IdentifyLayer, RequireSuperuserLayer, VerifyLayer};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -49,6 +49,17 @@ async fn verifying_is_as_ready_as_the_inner_service() {
     assert_eq!(response.unwrap().status(), 200);
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
+}
+
+#[tokio::test]
+async fn identifying_is_as_ready_as_the_inner_service() {
+    let (mut service, mut handle): (_, Handle) = mock::spawn_layer(IdentifyLayer::new());
+    handle.allow(0);
+    assert!(service.poll_ready().is_pending());
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let (response, ()) = tokio::join!(service.call(good()), reply(&mut handle));
+    assert_eq!(response.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use auth_core::store::StoreError;
 use auth_core::{AuthError, Engine};
-use auth_tower::AuthApi;
+use auth_tower::budgets::RequestBudgets;
+use auth_tower::{AuthApi, IdentifyLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,7 +38,6 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let transport = node::mail_transport(&config)?;
     welcome(&config, &store, &engine, &address).await?;
     note_keys(&engine).await?;
-    warn_of_what_is_missing(&config);
 
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = watch::channel(false);
@@ -46,7 +46,10 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     // The last requests leave events too.
     let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended)));
     let verifier = engine.access_token_verifier();
-    let api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
+    let mut api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
+    if config.throttle {
+        api = api.with_request_budgets(RequestBudgets::default());
+    }
     let signals = Signals::install()?;
     let signals = tokio::spawn(async move {
         signals.received().await;
@@ -57,6 +60,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
         hsts: tls.is_some() || config.behind_tls_proxy,
         tls,
         limits: Limits::default(),
+        identify: identify(&config),
         proxies: config.trusted_proxies,
     };
     serve::serve(listener, api, settings, until(stopped)).await;
@@ -136,19 +140,16 @@ async fn welcome(
     Ok(())
 }
 
-fn warn_of_what_is_missing(config: &Config) {
-    if config.throttle {
+/// Whom to take for the client.
+fn identify(config: &Config) -> IdentifyLayer {
+    if config.behind_tls_proxy && config.trusted_proxies.is_empty() {
         tracing::warn!(
-            "this version does not throttle failed logins yet: limit the rate in front of it, \
-             and say AUTH_THROTTLE=off to silence this line"
+            "AUTH_TRUSTED_PROXIES does not name the proxy in front: clients cannot be told apart, \
+             and nothing is limited by address"
         );
+        return IdentifyLayer::new().with_unnamed_proxy();
     }
-    if !config.trusted_proxies.is_empty() {
-        tracing::warn!(
-            "this version does not read forwarded headers yet: AUTH_TRUSTED_PROXIES only lifts the \
-             limit of connections from one address"
-        );
-    }
+    IdentifyLayer::new().with_trusted_proxies(config.trusted_proxies.iter().copied())
 }
 
 /// Says that requests can come; one line whatever the log's form, for scripts to wait for.

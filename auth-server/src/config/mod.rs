@@ -67,7 +67,7 @@ pub struct Config {
     pub hash_threads: Option<NonZeroUsize>,
     /// How many passwords may wait for all threads together.
     pub hash_queue: Option<NonZeroUsize>,
-    /// Whether failed logins are to be throttled.
+    /// Whether clients have budgets of requests.
     pub throttle: bool,
     /// Networks of proxies whose forwarded headers count.
     pub trusted_proxies: Vec<IpNet>,

@@ -1,31 +1,37 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 
+use auth_tower::identify::PeerAddr;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt as _};
 
 use super::activity::Activity;
 use super::limits::Limits;
+use super::tasks::Spawner;
 
 /// Serves connections, all with one service.
 #[derive(Clone)]
 pub(super) struct Connections<S> {
     service: S,
     tls: Option<TlsAcceptor>,
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Spawner>,
     limits: Limits,
+    spawner: Spawner,
 }
 
 impl<S, B> Connections<S>
@@ -38,8 +44,13 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(service: S, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
-        let mut builder = Builder::new(TokioExecutor::new());
+    pub(super) fn new(
+        service: S,
+        tls: Option<TlsAcceptor>,
+        limits: Limits,
+        spawner: Spawner,
+    ) -> Self {
+        let mut builder = Builder::new(spawner.clone());
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -58,6 +69,7 @@ where
             tls,
             builder,
             limits,
+            spawner,
         }
     }
 
@@ -74,12 +86,12 @@ where
             match this.tls.clone() {
                 None => this.talk(stream, peer, watcher).await,
                 Some(tls) => {
-                    match tokio::time::timeout(this.limits.handshake, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => this.talk(stream, peer, watcher).await,
-                        Ok(Err(error)) => {
-                            tracing::debug!(%peer, %error, "the TLS handshake failed")
-                        }
-                        Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+                    let limit = this.limits.handshake;
+                    let handshake = tokio::time::timeout(limit, tls.accept(stream));
+                    // No request is under way, so the stop does not wait.
+                    let stopping = this.spawner.clone().stopping();
+                    if let Some(stream) = shaken(handshake, stopping, peer).await {
+                        this.talk(stream, peer, watcher).await;
                     }
                 }
             }
@@ -92,7 +104,8 @@ where
     {
         let activity = Activity::default();
         let requests = activity.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddr::new(peer));
             let under_way = requests.begin();
             let answer = self.service.clone().oneshot(request);
             async move {
@@ -116,4 +129,22 @@ where
             }
         }
     }
+}
+
+/// The stream after the handshake, if it succeeds in time.
+async fn shaken(
+    handshake: impl Future<Output = Result<io::Result<TlsStream<TcpStream>>, Elapsed>>,
+    stopping: impl Future<Output = ()>,
+    peer: SocketAddr,
+) -> Option<TlsStream<TcpStream>> {
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = stopping => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+    }
+    None
 }

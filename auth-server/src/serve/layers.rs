@@ -4,7 +4,8 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
 
-use auth_tower::ApiError;
+use auth_core::RequestContext;
+use auth_tower::{ApiError, IdentifyLayer};
 use bytes::Bytes;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -14,9 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{
-    MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
-};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span};
@@ -32,10 +31,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Two years, as browsers' preload lists ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Puts the layers around a service: request ids, the log, panics, time limits, framing.
+/// Puts the layers around a service: request ids, the client, the log, panics, time limits, framing.
 pub(super) fn around<S, B>(
     service: S,
     limits: &Limits,
+    identify: IdentifyLayer,
     hsts: bool,
 ) -> impl Service<
     Request<Incoming>,
@@ -58,6 +58,7 @@ where
     ServiceBuilder::new()
         .map_request(without_request_id)
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(identify)
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(span)
@@ -84,13 +85,17 @@ fn without_request_id<B>(mut request: Request<B>) -> Request<B> {
 
 /// Names a request in the log: without its query, which may carry a token, and its headers.
 fn span<B>(request: &Request<B>) -> Span {
-    let id = request.extensions().get::<RequestId>();
-    let id = id
-        .and_then(|id| id.header_value().to_str().ok())
-        .unwrap_or_default();
+    let context = request.extensions().get::<RequestContext>();
+    let id = context.and_then(|context| context.request_id.as_ref());
     tracing::info_span!(
         "request",
-        id,
+        id = id.map(|id| id.as_str()),
+        client = context
+            .and_then(|context| context.client)
+            .map(tracing::field::display),
+        peer = context
+            .and_then(|context| context.peer)
+            .map(tracing::field::display),
         method = request.method().as_str(),
         path = request.uri().path(),
     )

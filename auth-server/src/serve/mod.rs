@@ -7,6 +7,7 @@ mod framing;
 mod layers;
 mod limits;
 mod slots;
+mod tasks;
 mod tls;
 
 use std::convert::Infallible;
@@ -15,6 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_tower::IdentifyLayer;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -25,6 +27,7 @@ use tower::Service;
 
 use connection::Connections;
 use slots::Slots;
+use tasks::Tasks;
 
 pub use body::RequestBody;
 pub use limits::Limits;
@@ -39,11 +42,15 @@ pub struct ServeSettings {
     pub tls: Option<Tls>,
     /// Whether to tell browsers to come by TLS only.
     pub hsts: bool,
+    /// How to find out who the clients are.
+    pub identify: IdentifyLayer,
     /// Networks of proxies, from which as many connections may come as there may be in all.
     pub proxies: Vec<IpNet>,
 }
 
 /// Serves HTTP/1.1 and HTTP/2 until `shutdown` is done; then finishes the requests under way.
+///
+/// What is not finished at the end of the grace is dropped: nothing of a request goes on after this.
 ///
 /// Nothing that a client does ends the server: not a panic of the service, nor more connections
 /// than the operating system has room for.
@@ -64,8 +71,11 @@ pub async fn serve<S, B>(
     let limits = settings.limits;
     let slots = Arc::new(Slots::new(&limits, settings.proxies));
     let graceful = GracefulShutdown::new();
-    let service = layers::around(service, &limits, settings.hsts);
-    let connections = Connections::new(service, settings.tls.map(Tls::acceptor), limits);
+    let tasks = Tasks::new();
+    let spawner = tasks.spawner();
+    let service = layers::around(service, &limits, settings.identify, settings.hsts);
+    let tls = settings.tls.map(Tls::acceptor);
+    let connections = Connections::new(service, tls, limits, spawner.clone());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -78,7 +88,7 @@ pub async fn serve<S, B>(
                 // Without a free slot the connection is closed at once.
                 if let Some(slot) = slots.take(peer.ip()) {
                     let serving = connections.serve(stream, peer, graceful.watcher());
-                    tokio::spawn(async move {
+                    spawner.spawn(async move {
                         serving.await;
                         drop(slot);
                     });
@@ -87,13 +97,15 @@ pub async fn serve<S, B>(
             Err(error) => pause_after(&error).await,
         }
     }
-    drop(listener);
+    drop((listener, connections, spawner));
+    tasks.stop();
     if tokio::time::timeout(limits.shutdown_grace, graceful.shutdown())
         .await
         .is_err()
     {
-        tracing::warn!("requests under way were cut off at the end of the grace");
+        tracing::warn!("requests under way are cut off at the end of the grace");
     }
+    tasks.cut_off().await;
 }
 
 /// A connection that was lost before it was accepted is nothing; being out of file descriptors

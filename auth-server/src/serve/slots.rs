@@ -1,9 +1,10 @@
 //! How many connections there are, and from where.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use auth_core::ClientNetwork;
 use ipnet::IpNet;
 
 use super::limits::Limits;
@@ -20,14 +21,14 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    by_client: HashMap<IpAddr, usize>,
+    by_client: HashMap<ClientNetwork, usize>,
 }
 
 /// A counted connection; dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
-    client: IpAddr,
+    client: ClientNetwork,
 }
 
 impl Slots {
@@ -46,7 +47,7 @@ impl Slots {
         // A proxy speaks for everybody.
         let limited =
             !address.is_loopback() && !self.proxies.iter().any(|it| it.contains(&address));
-        let client = client(address);
+        let client = ClientNetwork::of(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let from_there = taken.by_client.get(&client).copied().unwrap_or(0);
         if taken.all >= self.most || (limited && from_there >= self.most_per_address) {
@@ -58,15 +59,6 @@ impl Slots {
             slots: Arc::clone(self),
             client,
         })
-    }
-}
-
-/// Who holds one address of IPv6 holds the 2^64 beside it.
-fn client(address: IpAddr) -> IpAddr {
-    const NETWORK: u128 = !(u64::MAX as u128);
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
     }
 }
 

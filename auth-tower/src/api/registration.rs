@@ -12,6 +12,7 @@ use super::json;
 use super::service::AuthApi;
 use crate::bearer::authenticate;
 use crate::body::ApiBody;
+use crate::budgets::Limited;
 use crate::context;
 use crate::error::ApiError;
 use crate::response;
@@ -38,6 +39,7 @@ impl AuthApi {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let context = context::of(&request);
+        self.spend(Limited::Register, &context)?;
         // Before anything of the body is looked at: who may not register learns nothing from it.
         let by = self.superuser(request.headers(), &context).await?;
         let [mut username, mut password, mut email] =
@@ -60,6 +62,7 @@ impl AuthApi {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let context = context::of(&request);
+        self.spend(Limited::ResendVerification, &context)?;
         let [email] = json::fields(request, self.max_body, ["email"]).await?;
         self.auth.resend_verification(&email, &context).await?;
         Ok(response::serialized(StatusCode::ACCEPTED, &SUCCESS))

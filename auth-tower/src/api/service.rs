@@ -3,7 +3,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use auth_core::{AccessTokenVerifier, AuthService};
+use auth_core::{AccessTokenVerifier, AuthError, AuthService, ClientNetwork, RequestContext};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
@@ -13,6 +13,7 @@ use super::future::ResponseFuture;
 use super::route::{Endpoint, Route};
 use super::{health, jwks};
 use crate::body::ApiBody;
+use crate::budgets::{Limited, Limiters, RequestBudgets};
 use crate::error::ApiError;
 
 /// The endpoints of the login API.
@@ -23,6 +24,7 @@ pub struct AuthApi {
     pub(super) auth: Arc<dyn AuthService>,
     pub(super) verifier: AccessTokenVerifier,
     pub(super) max_body: usize,
+    limiters: Option<Arc<Limiters>>,
 }
 
 impl AuthApi {
@@ -33,6 +35,7 @@ impl AuthApi {
             auth,
             verifier,
             max_body: 16 * 1024,
+            limiters: None,
         }
     }
 
@@ -46,10 +49,31 @@ impl AuthApi {
         self
     }
 
+    /// Gives every client these [budgets](crate::budgets); without this call nothing is limited.
+    ///
+    /// Clones of this service share what is left of them.
+    #[must_use]
+    pub fn with_request_budgets(mut self, budgets: RequestBudgets) -> Self {
+        self.limiters = Some(Arc::new(Limiters::new(&budgets)));
+        self
+    }
+
     /// Whether there is an endpoint at this path, whatever the method.
     #[must_use]
     pub fn handles(&self, path: &str) -> bool {
         Route::at(path).is_some()
+    }
+
+    /// Takes one request out of the client's budget, if the client is known.
+    pub(super) fn spend(&self, on: Limited, context: &RequestContext) -> Result<(), ApiError> {
+        let (Some(limiters), Some(client)) = (&self.limiters, context.client) else {
+            return Ok(());
+        };
+        let client = ClientNetwork::of(client);
+        limiters.spend(on, client).map_err(|wait| {
+            tracing::info!(budget = on.name(), %client, "a client's budget is used up");
+            AuthError::too_many_attempts(wait).into()
+        })
     }
 
     async fn answer<B>(&self, request: Request<B>) -> Response<ApiBody>

@@ -12,6 +12,7 @@ use super::registration::SUCCESS;
 use super::service::AuthApi;
 use super::{json, pages, read};
 use crate::body::ApiBody;
+use crate::budgets::Limited;
 use crate::context;
 use crate::error::ApiError;
 use crate::response;
@@ -48,6 +49,7 @@ impl AuthApi {
             };
         }
         let context = context::of(&request);
+        self.spend(Limited::VerifyEmail, &context)?;
         let [token] = json::fields(request, self.max_body, ["token"]).await?;
         self.auth.verify_email(&token, &context).await?;
         Ok(response::serialized(StatusCode::OK, &SUCCESS))
@@ -59,6 +61,7 @@ impl AuthApi {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let context = context::of(&request);
+        self.spend(Limited::VerifyEmail, &context)?;
         let form = read::body(request, FORM, self.max_body).await?;
         self.auth.verify_email(&the_token(&form)?, &context).await?;
         Ok(())

@@ -119,9 +119,11 @@ impl AuthService for Scripted {
     async fn refresh(
         &self,
         refresh_token: &str,
-        _: &RequestContext,
+        context: &RequestContext,
     ) -> Result<Refreshed, AuthError> {
-        self.called(format!("refresh {refresh_token}"));
+        let key = context.idempotency_key.as_ref().map(|key| key.as_str());
+        let key = key.map(|key| format!(" under {key}")).unwrap_or_default();
+        self.called(format!("refresh {refresh_token}{key}"));
         (self.outcome)()?;
         Ok(Refreshed::new(
             AccessToken::new("new.access.token"),

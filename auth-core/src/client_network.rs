@@ -1,0 +1,60 @@
+//! Whom a limit by address counts as one.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The addresses that one client holds: one of IPv4, or the /64 of one of IPv6.
+///
+/// Who holds one address of IPv6 holds the 2^64 beside it, so a limit by single addresses would
+/// limit nobody. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.7`) is the IPv4 address.
+///
+/// ```
+/// use auth_core::ClientNetwork;
+///
+/// let network = ClientNetwork::of("2001:db8::1234".parse().unwrap());
+/// assert_eq!(network, ClientNetwork::of("2001:db8::5678".parse().unwrap()));
+/// assert_eq!(network.to_string(), "2001:db8::/64");
+/// assert_eq!(ClientNetwork::of([192, 0, 2, 7].into()).to_string(), "192.0.2.7/32");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientNetwork {
+    /// The lowest address of the network.
+    first: IpAddr,
+}
+
+impl ClientNetwork {
+    /// The network of the client with this address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        const NETWORK: u128 = !(u64::MAX as u128);
+        let first = match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
+            canonical @ IpAddr::V4(_) => canonical,
+        };
+        Self { first }
+    }
+}
+
+impl fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.first.is_ipv4() { 32 } else { 64 };
+        write!(f, "{}/{bits}", self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(address: &str) -> ClientNetwork {
+        ClientNetwork::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn s5_3_neighbours_in_ipv6_are_one_client_and_in_ipv4_two() {
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:ffff"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
+    }
+}
