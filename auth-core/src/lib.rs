@@ -108,7 +108,9 @@ pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};
-pub use engine::{Bootstrap, EmailVerification, Engine, EngineBuilder, Rotation, SettingsError};
+pub use engine::{
+    Bootstrap, EmailVerification, Engine, EngineBuilder, LoginThrottle, Rotation, SettingsError,
+};
 pub use error::{AuthError, FieldErrors};
 pub use password::{
     Argon2Params, Password, PasswordHash, PasswordHasher, PasswordHasherBuilder, PasswordPolicy,

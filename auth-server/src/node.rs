@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_core::mail::{FolderTransport, MailTransport, SmtpTransport};
 use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
-use auth_core::{Engine, JwtKeys, PasswordHasher, SecretKeys};
+use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, SecretKeys};
 
 use crate::bootstrap;
 use crate::config::{Config, Database, MailRoute};
@@ -101,6 +101,11 @@ pub(crate) fn engine(
     if let Some(places) = config.hash_queue {
         hasher = hasher.with_queue(places);
     }
+    let login_throttle = if config.throttle {
+        LoginThrottle::default()
+    } else {
+        LoginThrottle::insecure_off()
+    };
     let mut engine = Engine::builder(store.shared(), keys.secret, keys.jwt)
         .with_public_url(public_url)
         .with_access_ttl(config.access_ttl)
@@ -108,7 +113,8 @@ pub(crate) fn engine(
         .with_max_sessions_per_user(config.max_sessions)
         .with_rotation(config.rotation)
         .with_email_verification(config.email_verification)
-        .with_password_hasher(hasher.build()?);
+        .with_password_hasher(hasher.build()?)
+        .with_login_throttle(login_throttle);
     if let Some(ttl) = config.refresh_idle_ttl {
         engine = engine.with_idle_ttl(ttl);
     }

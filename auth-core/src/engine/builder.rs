@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::refresh_rules::RefreshRules;
-use super::{EmailVerification, Engine, Inner, Rotation};
+use super::{EmailVerification, Engine, Inner, LoginThrottle, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
 use crate::mail::MailTemplates;
 use crate::revocation::{Revocations, StalePolicy};
 use crate::store::Store;
-use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope, VerificationTokens};
+use crate::token::{
+    AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope, VerificationTokens,
+};
 use crate::{
     AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, SecretKeys, SystemClock,
 };
@@ -65,6 +67,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     trail: AuditTrail,
     when_stale: StalePolicy,
+    login_throttle: LoginThrottle,
 }
 
 impl EngineBuilder {
@@ -104,6 +107,7 @@ impl EngineBuilder {
             clock: Arc::new(SystemClock),
             trail: AuditTrail::default(),
             when_stale: StalePolicy::Accept,
+            login_throttle: LoginThrottle::default(),
         }
     }
 
@@ -228,6 +232,12 @@ impl EngineBuilder {
         self
     }
 
+    /// How many logins may fail before there is a wait.
+    pub fn with_login_throttle(mut self, throttle: LoginThrottle) -> Self {
+        self.login_throttle = throttle;
+        self
+    }
+
     /// Builds the engine and starts its hashing threads.
     ///
     /// # Errors
@@ -291,6 +301,8 @@ impl EngineBuilder {
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),
             revocations,
+            login_throttle: self.login_throttle,
+            throttle_keys: ThrottleKeys::new(&self.secret_keys),
             key_ids: self.jwt_keys.ids(),
         };
         Ok(Engine {

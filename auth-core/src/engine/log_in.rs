@@ -1,6 +1,7 @@
 //! A user logs in.
 
 use super::Inner;
+use super::throttle::TakenTries;
 use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
 use crate::password::Verification;
 use crate::store::NewSession;
@@ -36,6 +37,28 @@ impl Inner {
         if login.password.is_too_long() {
             return Err(Refusal::by(LoginRule::PasswordTooLong));
         }
+        let now = self.clock.now();
+        let taken = self.take_tries(&login.username, context, now).await;
+        let taken = taken.map_err(|(rule, error)| Refusal {
+            error,
+            rule,
+            user: None,
+        })?;
+        let outcome = self.begin_session(login, &taken, context).await;
+        if let Err(refusal) = &outcome
+            && !refusal.is_failed_guess()
+        {
+            self.give_back(&taken, self.clock.now()).await;
+        }
+        outcome
+    }
+
+    async fn begin_session(
+        &self,
+        login: Login,
+        taken: &TakenTries,
+        context: &RequestContext,
+    ) -> Result<TokenPair, Refusal> {
         // The hash that was checked can be replaced before the session begins: by the same
         // user's other login, which raised its cost, or by a change of the password. Then the
         // new one is to be checked, and once is enough unless somebody works against it.
@@ -53,6 +76,8 @@ impl Inner {
             let [first, second, ..] = *session.id.as_uuid().as_bytes();
             session.expires_at = now + jitter::shorten(self.refresh_ttl, [first, second]);
             session.at_most = self.max_sessions;
+            session.remembered_until = self.remembered_until(now);
+            session.settlement = taken.settlement(now);
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);
@@ -135,6 +160,11 @@ impl Refusal {
             rule,
             user: None,
         }
+    }
+
+    /// Whether it may have been a guess: then the try that was taken for it counts.
+    const fn is_failed_guess(&self) -> bool {
+        matches!(self.error, AuthError::InvalidCredentials)
     }
 
     const fn of(mut self, user: UserId) -> Self {

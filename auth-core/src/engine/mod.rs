@@ -11,6 +11,7 @@ mod refresh;
 mod refresh_rules;
 mod register;
 mod revoke;
+mod throttle;
 mod verify_email;
 
 use std::fmt;
@@ -23,13 +24,14 @@ use tokio::sync::Notify;
 
 pub use bootstrap::Bootstrap;
 pub use builder::{EngineBuilder, SettingsError};
+pub use throttle::LoginThrottle;
 
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
 use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
-use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
+use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, VerificationTokens};
 use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login,
     PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, RequestContext, Role,
@@ -82,6 +84,8 @@ struct Inner {
     mail_owed: Arc<Notify>,
     trail: Arc<AuditTrail>,
     revocations: Revocations,
+    login_throttle: LoginThrottle,
+    throttle_keys: ThrottleKeys,
     /// The signing one first.
     key_ids: Vec<String>,
 }

@@ -16,6 +16,7 @@ mod rotation;
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod stored;
+mod throttle;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -32,6 +33,9 @@ pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationSt
 pub use self::rotation::SessionRotation;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
+pub use self::throttle::{
+    Admission, LoginSettlement, ThrottleKey, ThrottleStore, TryBudget, TryRecord,
+};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::{
@@ -41,7 +45,7 @@ use crate::{
 /// Everything the [`Engine`](crate::Engine) needs of a database.
 #[async_trait]
 pub trait Store:
-    UserStore + AccountStore + SessionStore + RevocationStore + OutboxStore + EventStore
+    UserStore + AccountStore + SessionStore + RevocationStore + ThrottleStore + OutboxStore + EventStore
 {
     /// Tells whether the database answers.
     ///
@@ -338,6 +342,8 @@ pub struct NewSession {
     pub expires_at: Timestamp,
     /// How long the access tokens of sessions beyond the bound must be refused.
     pub remembered_until: Timestamp,
+    /// What the login changes of what is counted.
+    pub settlement: LoginSettlement,
     /// How many live sessions the user may have, this one included.
     pub at_most: NonZeroU32,
 }
@@ -352,6 +358,7 @@ impl NewSession {
             created_at,
             expires_at,
             remembered_until: expires_at,
+            settlement: LoginSettlement::default(),
             at_most: NonZeroU32::MAX,
         }
     }

@@ -1,10 +1,12 @@
 //! What both databases keep in the same form.
 
+use std::time::Duration;
+
 use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::{Ending, EventFilter};
+use super::{Ending, EventFilter, ThrottleKey, TryRecord};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
@@ -180,4 +182,18 @@ pub(super) fn revocation_of_payload(payload: &str) -> Option<Revocation> {
     let issued_before = issued_before.map(Timestamp::from_unix_micros);
     let expires_at = Timestamp::from_unix_micros(expires_at);
     revocation(&kind, subject, issued_before, expires_at).ok()
+}
+
+pub(super) fn throttle_key(stored: &[u8]) -> Result<ThrottleKey, Error> {
+    let bytes = stored.try_into().map(ThrottleKey::from_bytes);
+    bytes.map_err(|_| Error::Decode("no key of 32 bytes".into()))
+}
+
+/// Whether a success is worth a write: a known key is noted once a day, unless tries have failed.
+pub(super) fn is_news(record: &TryRecord, known_until: Timestamp) -> bool {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    record.tries > 0
+        || record
+            .known_until
+            .is_none_or(|until| until + DAY <= known_until)
 }

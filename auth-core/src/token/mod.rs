@@ -5,6 +5,7 @@ mod claims;
 mod keys;
 mod opaque;
 mod refresh;
+mod throttle;
 mod verification;
 
 pub use access::{AccessToken, AccessTokenVerifier};
@@ -12,4 +13,5 @@ pub(crate) use access::{AccessTokenIssuer, TokenScope};
 pub use keys::{JwtKeys, RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
 pub use refresh::RefreshToken;
 pub(crate) use refresh::RefreshTokens;
+pub(crate) use throttle::ThrottleKeys;
 pub(crate) use verification::VerificationTokens;

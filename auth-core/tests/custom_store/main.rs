@@ -3,6 +3,7 @@
 
 mod accounts;
 mod revocations;
+mod throttle;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +15,8 @@ use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
     ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail, NewSession, NewUser,
-    OutboxStore, SessionRotation, SessionStore, Store, StoreError, UserStore,
+    OutboxStore, SessionRotation, SessionStore, Store, StoreError, ThrottleKey, TryRecord,
+    UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -40,6 +42,7 @@ struct Tables {
     outbox: HashMap<Uuid, MailRow>,
     events: BTreeMap<Uuid, AuditEvent>,
     revocations: watch::Sender<Vec<Revocation>>,
+    tries: HashMap<ThrottleKey, TryRecord>,
 }
 
 #[derive(Debug)]
@@ -261,6 +264,7 @@ impl SessionStore for MemoryStore {
         tables.sessions.insert(session.id, begun);
         tables.events.insert(event.id, event.clone());
         tables.end_oldest(session);
+        tables.settle(&session.settlement, session.created_at);
         Ok(true)
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    AccountStore, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail,
-    NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
-    SessionStore, Store, StoreError, UserStore,
+    AccountStore, Admission, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore,
+    NewMail, NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
+    SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
@@ -215,6 +215,29 @@ impl RevocationStore for GatedStore {
 
     async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.store.remove_revocations(before, limit).await
+    }
+}
+
+#[async_trait]
+impl ThrottleStore for GatedStore {
+    async fn take_tries(
+        &self,
+        budgets: &[TryBudget],
+        now: Timestamp,
+    ) -> Result<Admission, StoreError> {
+        self.store.take_tries(budgets, now).await
+    }
+
+    async fn give_back_tries(
+        &self,
+        keys: &[ThrottleKey],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.store.give_back_tries(keys, now).await
+    }
+
+    async fn remove_tries(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.remove_tries(before, limit).await
     }
 }
 

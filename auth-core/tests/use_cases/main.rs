@@ -6,6 +6,7 @@
 mod audit;
 #[path = "../support/mod.rs"]
 mod support;
+mod throttle;
 mod world;
 
 use std::collections::HashSet;

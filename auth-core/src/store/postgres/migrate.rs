@@ -34,6 +34,11 @@ fn migrations() -> Vec<Migration> {
             include_str!("../../../migrations/postgres/0005_revocations.sql"),
         ),
         stored::migration(
+            6,
+            "throttle",
+            include_str!("../../../migrations/postgres/0006_throttle.sql"),
+        ),
+        stored::migration(
             7,
             "sessions_use",
             include_str!("../../../migrations/postgres/0007_sessions_use.sql"),

@@ -9,6 +9,7 @@ mod outbox;
 mod revocations;
 mod rows;
 mod sessions;
+mod throttle;
 mod users;
 
 use std::sync::Arc;

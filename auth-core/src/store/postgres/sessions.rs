@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, rows};
+use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, rows, throttle};
 use crate::audit::AuditEvent;
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
@@ -112,6 +112,7 @@ async fn insert(
     if may_begin {
         begin(&mut transaction, session, event).await?;
         end_oldest(&mut transaction, delivery, session).await?;
+        throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
     }
     transaction.commit().await?;
     Ok(may_begin)

@@ -33,6 +33,11 @@ fn migrations() -> Vec<Migration> {
             include_str!("../../../migrations/sqlite/0005_revocations.sql"),
         ),
         stored::migration(
+            6,
+            "throttle",
+            include_str!("../../../migrations/sqlite/0006_throttle.sql"),
+        ),
+        stored::migration(
             7,
             "sessions_use",
             include_str!("../../../migrations/sqlite/0007_sessions_use.sql"),

@@ -13,6 +13,7 @@ mod outbox;
 mod revocations;
 mod rows;
 mod sessions;
+mod throttle;
 mod users;
 
 use std::path::Path;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Error, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{SqliteStore, error::store_error, events, revocations, rows};
+use super::{SqliteStore, error::store_error, events, revocations, rows, throttle};
 use crate::audit::AuditEvent;
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
@@ -102,6 +102,7 @@ async fn insert(
     if begun {
         events::insert(&mut *transaction, event).await?;
         end_oldest(&mut transaction, session).await?;
+        throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
     }
     transaction.commit().await?;
     Ok(begun)

@@ -32,6 +32,7 @@ mod outbox;
 mod revocations;
 mod rotation;
 mod sessions;
+mod throttle;
 mod users;
 mod verification;
 
@@ -43,6 +44,7 @@ pub use self::outbox::*;
 pub use self::revocations::*;
 pub use self::rotation::*;
 pub use self::sessions::*;
+pub use self::throttle::*;
 pub use self::users::*;
 pub use self::verification::*;
 use crate::store::Store;
@@ -141,6 +143,13 @@ macro_rules! store_conformance {
             s7_10_each_session_of_the_user_is_revoked
             s7_10_everybodys_sessions_end_at_once
             s12_6_removes_expired_revocations
+            s5_1_a_block_ends_by_itself_and_doubles
+            s5_5_a_login_settles_what_was_counted
+            s5_5_a_refused_try_takes_nothing
+            s5_6_budgets_in_any_order_never_deadlock
+            s5_6_of_many_tries_at_once_the_budget_admits_its_number
+            s12_6_removes_tries_that_count_no_longer
+            gives_tries_back
         }
     };
     (@cases $module:ident $factory:ident $($case:ident)*) => {
@@ -170,6 +179,7 @@ mod tests {
             include_str!("sessions.rs"),
             include_str!("outbox.rs"),
             include_str!("events.rs"),
+            include_str!("throttle.rs"),
             include_str!("accounts.rs"),
             include_str!("revocations.rs"),
         ] {
