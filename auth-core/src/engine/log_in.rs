@@ -40,6 +40,7 @@ impl Inner {
         // user's other login, which raised its cost, or by a change of the password. Then the
         // new one is to be checked, and once is enough unless somebody works against it.
         for _ in 0..3 {
+            let asked_at = self.clock.now();
             let (user, checked, verification) = self.authenticate(&login).await?;
             let owner = SessionOwner {
                 is_superuser: user.is_superuser,
@@ -53,6 +54,7 @@ impl Inner {
             let [first, second, ..] = *session.id.as_uuid().as_bytes();
             session.expires_at = now + jitter::shorten(self.refresh_ttl, [first, second]);
             session.at_most = self.max_sessions;
+            session.remembered_until = self.remembered_until(now);
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);
@@ -67,7 +69,7 @@ impl Inner {
                         .await;
                 }
                 return Ok(TokenPair::new(
-                    self.issue_access_token(owner, session.id)?,
+                    self.issue_access_token(owner, session.id, asked_at)?,
                     self.refresh_tokens
                         .derive(session.id, crate::Generation::FIRST),
                 ));
