@@ -111,7 +111,9 @@ impl Feed {
             return Err(Error::PoolClosed);
         }
         let (since, patience) = match self.polled_at {
-            Some(polled_at) if self.polls % FULL_EVERY != 0 => (polled_at - OVERLAP, POLL_TIMEOUT),
+            Some(polled_at) if !self.polls.is_multiple_of(FULL_EVERY) => {
+                (polled_at - OVERLAP, POLL_TIMEOUT)
+            }
             _ => (OffsetDateTime::UNIX_EPOCH, FULL_TIMEOUT),
         };
         let connection = sqlx::Acquire::acquire(&mut self.connection).await?;
