@@ -21,8 +21,9 @@ const CHANNEL: &str = "auth_revocations";
 /// How often the table is read, notified or not.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a poll may take; a connection may be dead without saying so.
-const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a poll may take; a connection may be dead without saying so. A node whose poll takes
+/// longer counts as stale by then.
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a poll may take that reads everything.
 const FULL_TIMEOUT: Duration = Duration::from_secs(30);
