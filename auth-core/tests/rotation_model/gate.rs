@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    ClaimedMail, EmailConfirmation, EventFilter, EventStore, NewMail, NewSession, NewUser,
-    OutboxStore, SessionRotation, SessionStore, Store, StoreError, UserStore,
+    AccountStore, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail,
+    NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
+    SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::{
-    EmailAddress, Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, User,
-    UserId, Username,
+    EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
 };
 use futures_util::future::{BoxFuture, poll_fn};
 
@@ -126,20 +126,95 @@ impl SessionStore for GatedStore {
     async fn revoke_session(
         &self,
         id: SessionId,
-        reason: RevocationReason,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError> {
         self.gate.pass(Call::Revoke).await;
-        self.store.revoke_session(id, reason, event).await
+        self.store.revoke_session(id, ending, event).await
     }
 
     async fn revoke_user_sessions(
         &self,
         user: UserId,
-        reason: RevocationReason,
+        except: Option<SessionId>,
+        ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        self.store.revoke_user_sessions(user, reason, event).await
+        let store = &self.store;
+        store
+            .revoke_user_sessions(user, except, ending, event)
+            .await
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.store.revoke_all_sessions(ending, event).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for GatedStore {
+    async fn deactivate_user(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.deactivate_user(id, ending, event).await
+    }
+
+    async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
+        self.store.activate_user(id, event).await
+    }
+
+    async fn delete_user(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.delete_user(id, ending, event).await
+    }
+
+    async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
+        self.store.grant_superuser(id, event).await
+    }
+
+    async fn revoke_superuser(
+        &self,
+        id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.revoke_superuser(id, ending, event).await
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        replacement: &PasswordHash,
+        except: Option<SessionId>,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let store = &self.store;
+        store
+            .change_password(id, replacement, except, ending, event)
+            .await
+    }
+}
+
+#[async_trait]
+impl RevocationStore for GatedStore {
+    async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
+        self.store.follow_revocations().await
+    }
+
+    async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.remove_revocations(before, limit).await
     }
 }
 

@@ -241,7 +241,13 @@ impl<'a> Play<'a> {
         let access = refreshed.access_token.expose();
         let principal = self.world.verifier.verify(access);
         let session = principal.map(|principal| principal.session_id);
-        prop_assert_eq!(session.ok(), Some(self.session), "the access token");
+        let session = session.map_err(|error| error.code());
+        // A token that a revocation has overtaken is good for nothing.
+        let expected = match self.model.revoked {
+            true => Err("token_revoked"),
+            false => Ok(self.session),
+        };
+        prop_assert_eq!(session, expected, "the access token");
         let Some(token) = refreshed.refresh_token else {
             return Err(TestCaseError::fail("no next token"));
         };
