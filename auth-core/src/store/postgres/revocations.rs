@@ -10,12 +10,11 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{PostgresStore, Replay, RevocationDelivery, error, rows};
-use crate::revocation::Revocation;
+use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
 use crate::{SessionId, Timestamp};
 
-/// The channel of the notifications; of each database, so that schemas share it. What is another's
-/// does no harm: nobody has tokens with such ids.
+/// The channel of the notifications; of each database, so that schemas share it.
 const CHANNEL: &str = "auth_revocations";
 
 /// How often the table is read, notified or not.
@@ -93,9 +92,7 @@ impl RevocationFeed for Feed {
                 notified = self.connection.try_recv() => {
                     let lost = || StoreError::Unavailable("the listening connection is lost".into());
                     let notified = notified.map_err(error::store_error)?.ok_or_else(lost)?;
-                    let revoked = stored::revocation_of_payload(notified.payload());
-                    // What cannot be read is of a newer version, and polled for.
-                    return Ok(RevocationNews::new(revoked.into_iter().collect(), false));
+                    return Ok(RevocationNews::new(self.heard(notified.payload()), false));
                 }
             },
         }
@@ -106,6 +103,22 @@ impl RevocationFeed for Feed {
 }
 
 impl Feed {
+    /// What a notification tells: tokens that carry the id of a session or a user.
+    ///
+    /// All else is read from the table, and at once: what a newer version has sent, and that all
+    /// tokens are revoked, which may be those of another schema.
+    fn heard(&mut self, payload: &str) -> Vec<Revocation> {
+        match stored::revocation_of_payload(payload) {
+            Some(revocation) if !matches!(revocation.tokens, RevokedTokens::All { .. }) => {
+                vec![revocation]
+            }
+            _ => {
+                self.next_poll = Instant::now();
+                Vec::new()
+            }
+        }
+    }
+
     async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
         // A pool that closes waits for this connection.
         if self.pool.is_closed() {
