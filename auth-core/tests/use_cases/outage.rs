@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_core::revocation::{Revocation, StalePolicy};
+use async_trait::async_trait;
+use auth_core::revocation::{Revocation, RevocationFollower, StalePolicy};
 use auth_core::store::{
-    PostgresStore, RevocationDelivery, RevocationFeed, RevocationStore as _, Store,
+    PostgresStore, RevocationDelivery, RevocationFeed, RevocationStore, Store, StoreError,
 };
-use auth_core::{AuthError, AuthService, Clock, Engine, RequestContext, SystemClock, TokenPair};
+use auth_core::{
+    AuthError, AuthService, Clock, Engine, RequestContext, SystemClock, Timestamp, TokenPair,
+};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
+use tokio::sync::Mutex;
 
 use crate::revocation::{follow, until, verdict};
 use crate::support;
@@ -27,6 +31,25 @@ fn node(url: &str, when_stale: StalePolicy) -> World {
             .with_clock(Arc::new(SystemClock))
             .with_stale_policy(when_stale)
     })
+}
+
+/// A store that is not followed again while the door is locked.
+#[derive(Debug)]
+struct Door {
+    store: Arc<dyn Store>,
+    lock: Arc<Mutex<()>>,
+}
+
+#[async_trait]
+impl RevocationStore for Door {
+    async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
+        drop(self.lock.lock().await);
+        self.store.follow_revocations().await
+    }
+
+    async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.remove_revocations(before, limit).await
+    }
 }
 
 /// The server of a database, from outside of it.
@@ -109,21 +132,37 @@ async fn s7_7_a_node_that_is_up_to_date_refuses_what_was_revoked_whatever_breaks
     let url = database.url();
     let operator = Operator::of(url).await;
     let [here, there] = [(), ()].map(|()| node(url, StalePolicy::Accept));
-    follow(&there.engine);
+    let lock = Arc::new(Mutex::new(()));
+    let door = Door {
+        store: Arc::clone(&there.store),
+        lock: Arc::clone(&lock),
+    };
+    let set = there.engine.revocations();
+    let follower = RevocationFollower::new(Arc::new(door), set.clone(), Arc::new(SystemClock));
+    tokio::spawn(follower.run(std::future::pending()));
     here.register_verified("alice").await;
     let mut logins = Vec::new();
     for _ in 0..32 {
         logins.push(here.log_in("alice").await.unwrap());
     }
     let mut watches = Vec::new();
+    let mut locked = None;
     for (index, tokens) in logins.into_iter().enumerate() {
         match index {
-            6 | 12 => operator.terminate(FEEDS).await,
-            18 => operator.terminate("TRUE").await,
+            4 => operator.terminate(FEEDS).await,
+            // What is revoked while nobody listens is read afterwards.
+            8 => {
+                until(|| set.is_healthy()).await;
+                locked = Some(lock.lock().await);
+                operator.terminate(FEEDS).await;
+                until(|| set.confirmed_at().is_none()).await;
+            }
+            16 => drop(locked.take()),
+            20 => operator.terminate("TRUE").await,
             24 => {
                 operator.allow_connections(false).await;
                 operator.terminate("TRUE").await;
-                until(|| there.engine.revocations().confirmed_at().is_none()).await;
+                until(|| set.confirmed_at().is_none()).await;
                 operator.allow_connections(true).await;
             }
             _ => {}
@@ -174,10 +213,13 @@ async fn a_feed_lets_its_pool_close() {
         assert!(feed.next().await.unwrap().is_complete);
         let pool = store.pool().clone();
         let closing = tokio::spawn(async move { pool.close().await });
-        while feed.next().await.is_ok() {}
-        drop(feed);
-        let closed = tokio::time::timeout(Duration::from_secs(30), closing).await;
-        closed.unwrap().unwrap();
+        let closed = async {
+            while feed.next().await.is_ok() {}
+            drop(feed);
+            closing.await.unwrap();
+        };
+        let closed = tokio::time::timeout(Duration::from_secs(30), closed).await;
+        closed.unwrap();
     }
 }
 
