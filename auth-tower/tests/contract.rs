@@ -124,7 +124,8 @@ async fn health_is_told_without_details() {
 
 #[tokio::test]
 async fn a_node_that_cannot_work_lives_but_is_not_ready() {
-    let broken: [(fn() -> Result<(), AuthError>, &str); 3] = [
+    type Refusal = fn() -> Result<(), AuthError>;
+    let broken: [(Refusal, &str); 3] = [
         (
             || Err(AuthError::Storage(StoreError::Unavailable("down".into()))),
             "the storage is not available",

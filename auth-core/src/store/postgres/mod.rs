@@ -5,6 +5,7 @@ mod connection;
 mod error;
 mod events;
 mod migrate;
+mod notification;
 mod outbox;
 mod revocations;
 mod rows;

@@ -9,7 +9,7 @@ use sqlx::{Error, PgConnection, PgPool, Row};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{PostgresStore, Replay, RevocationDelivery, error, rows};
+use super::{PostgresStore, Replay, RevocationDelivery, error, notification, rows};
 use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
 use crate::{SessionId, Timestamp};
@@ -108,7 +108,7 @@ impl Feed {
     /// All else is read from the table, and at once: what a newer version has sent, and that all
     /// tokens are revoked, which may be those of another schema.
     fn heard(&mut self, payload: &str) -> Vec<Revocation> {
-        match stored::revocation_of_payload(payload) {
+        match notification::revocation(payload) {
             Some(revocation) if !matches!(revocation.tokens, RevokedTokens::All { .. }) => {
                 vec![revocation]
             }
@@ -205,7 +205,7 @@ pub(super) async fn record(
     .execute(&mut *connection)
     .await?;
     if delivery == RevocationDelivery::Notify {
-        let payloads = revocations.iter().map(stored::payload);
+        let payloads = revocations.iter().map(notification::payload);
         sqlx::query(
             "SELECT pg_notify('auth_revocations', payload) FROM unnest($1::text[]) AS payload",
         )
