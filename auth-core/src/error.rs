@@ -71,6 +71,9 @@ pub enum AuthError {
     /// The storage could not be used.
     #[error("the storage is not available")]
     Storage(#[source] StoreError),
+    /// What was revoked lately at other nodes is not known here.
+    #[error("the revocation feed is stale")]
+    RevocationsStale,
     /// Something else failed; the source says what, for the log.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -111,7 +114,9 @@ impl AuthError {
             Self::LastSuperuser => "last_superuser",
             Self::Overloaded { .. } => "overloaded",
             Self::TooManyAttempts { .. } => "too_many_attempts",
-            Self::Storage(StoreError::Unavailable(_)) => "storage_unavailable",
+            Self::Storage(StoreError::Unavailable(_)) | Self::RevocationsStale => {
+                "storage_unavailable"
+            }
             Self::Storage(_) | Self::Internal(_) => "internal_error",
         }
     }

@@ -35,6 +35,9 @@
 //! let mails = FolderTransport::new(folder.join("outbox"), "auth@example.org".parse()?)?;
 //! tokio::spawn(engine.mail_worker(Arc::new(mails)).run(std::future::pending()));
 //!
+//! // Another learns of sessions that end, so that their access tokens end with them.
+//! tokio::spawn(engine.revocation_follower().run(std::future::pending()));
+//!
 //! // The operator makes the first superuser, who can register the others.
 //! let password = || Password::new("correct horse battery");
 //! let admin = Registration::new("admin", password(), "admin@example.org");

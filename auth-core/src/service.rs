@@ -111,7 +111,9 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`AuthError::Storage`] if the store cannot answer.
+    /// - [`AuthError::Storage`] if the store cannot answer;
+    /// - [`AuthError::RevocationsStale`] if a
+    ///   [follower](crate::revocation::RevocationFollower) was started and does not get on.
     async fn check(&self) -> Result<(), AuthError>;
 }
 

@@ -30,7 +30,11 @@ impl NodeStore {
                 bootstrap::create_folder(folder)?;
                 Ok(Self::Sqlite(SqliteStore::open(path).await?))
             }
-            Database::Postgres(url) => Ok(Self::Postgres(PostgresStore::connect(url)?)),
+            Database::Postgres(url) => {
+                let store = PostgresStore::connect(url)?;
+                let store = store.with_revocation_delivery(config.revocation_feed);
+                Ok(Self::Postgres(store))
+            }
         }
     }
 
@@ -113,6 +117,7 @@ pub(crate) fn engine(
         .with_max_sessions_per_user(config.max_sessions)
         .with_rotation(config.rotation)
         .with_email_verification(config.email_verification)
+        .with_stale_policy(config.revocation_stale)
         .with_password_hasher(hasher.build()?)
         .with_login_throttle(login_throttle);
     if let Some(ttl) = config.refresh_idle_ttl {

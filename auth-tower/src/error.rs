@@ -107,9 +107,9 @@ impl ApiError {
                 }
                 AuthError::NotFound => StatusCode::NOT_FOUND,
                 AuthError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
-                AuthError::Overloaded { .. } | AuthError::Storage(StoreError::Unavailable(_)) => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
+                AuthError::Overloaded { .. }
+                | AuthError::RevocationsStale
+                | AuthError::Storage(StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -234,7 +234,9 @@ impl ApiError {
             Self::Bearer(error) | Self::Auth(error) => match error {
                 AuthError::Overloaded { retry_after, .. }
                 | AuthError::TooManyAttempts { retry_after, .. } => Some(*retry_after),
-                AuthError::Storage(StoreError::Unavailable(_)) => Some(STORAGE_RETRY),
+                AuthError::RevocationsStale | AuthError::Storage(StoreError::Unavailable(_)) => {
+                    Some(STORAGE_RETRY)
+                }
                 _ => None,
             },
             _ => None,

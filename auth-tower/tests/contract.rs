@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use auth_core::AuthError;
+use auth_core::store::StoreError;
 use support::{GOOD, Scripted, answer, api, error, json, post, request, send, with};
 
 const USER: &str = r#"{"username": "bob", "password": "a long one", "email": "bob@example.org"}"#;
@@ -123,28 +124,26 @@ async fn health_is_told_without_details() {
 
 #[tokio::test]
 async fn a_node_that_cannot_work_lives_but_is_not_ready() {
-    let broken: [fn() -> Result<(), AuthError>; 2] = [
-        || {
-            Err(AuthError::Storage(
-                auth_core::store::StoreError::Unavailable("down".into()),
-            ))
-        },
-        || {
-            Err(AuthError::Storage(auth_core::store::StoreError::Failed(
-                "bug".into(),
-            )))
-        },
+    type Refusal = fn() -> Result<(), AuthError>;
+    let broken: [(Refusal, &str); 3] = [
+        (
+            || Err(AuthError::Storage(StoreError::Unavailable("down".into()))),
+            "the storage is not available",
+        ),
+        (
+            || Err(AuthError::Storage(StoreError::Failed("bug".into()))),
+            "the storage is not available",
+        ),
+        (
+            || Err(AuthError::RevocationsStale),
+            "the revocation feed is stale",
+        ),
     ];
-    for outcome in broken {
+    for (outcome, part) in broken {
         let service = Arc::new(Scripted::ending(outcome));
         assert_eq!(
             send(api(&service), request("GET", "/readyz")).await,
-            error(
-                503,
-                &[("retry-after", "5")],
-                "storage_unavailable",
-                "the storage is not available"
-            )
+            error(503, &[("retry-after", "5")], "storage_unavailable", part)
         );
         assert_eq!(
             send(api(&service), request("GET", "/livez")).await,

@@ -23,6 +23,9 @@ impl Administration for Engine {
             .about(user);
         let ending = inner.ending(RevocationReason::Deactivated, event.at);
         let done = inner.store.deactivate_user(user, &ending, &event).await;
+        if matches!(done, Ok(true)) {
+            inner.refuse_user(user, &ending);
+        }
         inner.settle(&event, found(done))
     }
 
@@ -48,6 +51,9 @@ impl Administration for Engine {
         let event = inner.act(AuditAct::UserDeleted, by, context).about(user);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let done = inner.store.delete_user(user, &ending, &event).await;
+        if matches!(done, Ok(true)) {
+            inner.refuse_user(user, &ending);
+        }
         inner.settle(&event, found(done))
     }
 
@@ -77,6 +83,9 @@ impl Administration for Engine {
             .about(user);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let done = inner.store.revoke_superuser(user, &ending, &event).await;
+        if matches!(done, Ok(true)) {
+            inner.refuse_user(user, &ending);
+        }
         inner.settle(&event, found(done))
     }
 
@@ -115,6 +124,9 @@ impl Administration for Engine {
             .in_session(session);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let ended = inner.store.revoke_session(session, &ending, &event).await;
+        if ended.is_ok() {
+            inner.refuse_session(session, &ending);
+        }
         inner.settle(&event, found(ended.map(|user| user.is_some())))
     }
 
@@ -143,6 +155,9 @@ impl Administration for Engine {
         let event = inner.act(AuditAct::AllSessionsEnded, by, context);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let ended = inner.store.revoke_all_sessions(&ending, &event).await;
+        if ended.is_ok() {
+            inner.refuse_all(&ending);
+        }
         inner.settle(&event, ended.map_err(AuthError::from))
     }
 }

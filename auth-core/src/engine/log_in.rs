@@ -63,6 +63,7 @@ impl Inner {
         // user's other login, which raised its cost, or by a change of the password. Then the
         // new one is to be checked, and once is enough unless somebody works against it.
         for _ in 0..3 {
+            let asked_at = self.clock.now();
             let (user, checked, verification) = self.authenticate(&login).await?;
             let owner = SessionOwner {
                 is_superuser: user.is_superuser,
@@ -92,7 +93,7 @@ impl Inner {
                         .await;
                 }
                 return Ok(TokenPair::new(
-                    self.issue_access_token(owner, session.id)?,
+                    self.issue_access_token(owner, session.id, asked_at)?,
                     self.refresh_tokens
                         .derive(session.id, crate::Generation::FIRST),
                 ));

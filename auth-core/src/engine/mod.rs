@@ -35,7 +35,7 @@ use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, VerificationT
 use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login,
     PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, RequestContext, Role,
-    SecretKeys, SessionId, SessionOwner, Superuser, TokenPair, UserId,
+    SecretKeys, SessionId, SessionOwner, Superuser, Timestamp, TokenPair, UserId,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -219,7 +219,11 @@ impl AuthService for Engine {
     }
 
     async fn check(&self) -> Result<(), AuthError> {
-        Ok(self.inner.store.check().await?)
+        self.inner.store.check().await?;
+        if self.inner.revocations.is_behind() {
+            return Err(AuthError::RevocationsStale);
+        }
+        Ok(())
     }
 }
 
@@ -229,18 +233,20 @@ impl Inner {
         AuditEvent::new(self.clock.now(), act, actor, context)
     }
 
+    /// Issues a token as of when the store was asked, not of now: then a change that was committed
+    /// between the two, and refuses what was issued before it, refuses this token too.
     fn issue_access_token(
         &self,
         owner: SessionOwner,
         session: SessionId,
+        asked_at: Timestamp,
     ) -> Result<AccessToken, AuthError> {
         let roles: &[&str] = if owner.is_superuser {
             &[Role::SUPERUSER]
         } else {
             &[]
         };
-        self.access_tokens
-            .issue(owner.id, session, roles, self.clock.now())
+        self.access_tokens.issue(owner.id, session, roles, asked_at)
     }
 
     fn may_use_tokens(&self, owner: SessionOwner) -> Result<(), AuthError> {

@@ -50,7 +50,7 @@ impl Inner {
                 ..SessionRotation::new(id, presented, now)
             };
             if let Some(session) = self.store.rotate_session(&rotation).await? {
-                return self.answer(&session, Some(session.generation));
+                return self.answer(&session, Some(session.generation), now);
             }
         }
         // Rotation is off, or the token is not the current one of a live session.
@@ -88,7 +88,7 @@ impl Inner {
         if let Some(since) = self.refresh_rules.unused_since(session, now) {
             self.store.touch_session(session.id, now, since).await?;
         }
-        self.answer(session, next)
+        self.answer(session, next, now)
     }
 
     async fn end_reused(
@@ -130,10 +130,15 @@ impl Inner {
         }
     }
 
-    fn answer(&self, session: &Session, next: Option<Generation>) -> Result<Refreshed, AuthError> {
+    fn answer(
+        &self,
+        session: &Session,
+        next: Option<Generation>,
+        asked_at: Timestamp,
+    ) -> Result<Refreshed, AuthError> {
         self.may_use_tokens(session.owner)?;
         Ok(Refreshed::new(
-            self.issue_access_token(session.owner, session.id)?,
+            self.issue_access_token(session.owner, session.id, asked_at)?,
             next.map(|generation| self.refresh_tokens.derive(session.id, generation)),
         ))
     }

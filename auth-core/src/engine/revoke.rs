@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::Inner;
 use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::Ending;
-use crate::{AccessTokenVerifier, RevocationReason, SessionId, Timestamp};
+use crate::{AccessTokenVerifier, RevocationReason, SessionId, Timestamp, UserId};
 
 /// A refresh that had read the session before it ended may still issue a token a little later.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// Tokens carry whole seconds, and a refresh under way may still read what was true before: so
-/// those are refused, too, that are issued within a second of a change.
+/// Tokens carry whole seconds, and nodes' clocks differ a little: so those are refused, too, that
+/// are issued within a second of a change.
 const MARGIN: Duration = Duration::from_secs(1);
 
 impl Inner {
@@ -27,7 +27,26 @@ impl Inner {
 
     /// Refuses the session's access tokens at this node, before the feed tells it.
     pub(super) fn refuse_session(&self, session: SessionId, ending: &Ending) {
-        let tokens = RevokedTokens::OfSession(session);
+        self.refuse(RevokedTokens::OfSession(session), ending);
+    }
+
+    /// Refuses the user's access tokens at this node, before the feed tells more exactly which.
+    pub(super) fn refuse_user(&self, user: UserId, ending: &Ending) {
+        let issued_before = ending.issued_before;
+        let tokens = RevokedTokens::OfUser {
+            user,
+            issued_before,
+        };
+        self.refuse(tokens, ending);
+    }
+
+    /// Refuses all access tokens at this node, before the feed tells it.
+    pub(super) fn refuse_all(&self, ending: &Ending) {
+        let issued_before = ending.issued_before;
+        self.refuse(RevokedTokens::All { issued_before }, ending);
+    }
+
+    fn refuse(&self, tokens: RevokedTokens, ending: &Ending) {
         let revocation = Revocation::new(tokens, ending.remembered_until);
         self.revocations.insert(&revocation);
     }

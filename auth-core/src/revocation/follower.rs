@@ -40,6 +40,8 @@ impl RevocationFollower {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let [mut pause, longest] = PAUSES;
+        let mut is_known_to_fail = false;
+        self.revocations.follow();
         loop {
             let before = self.revocations.confirmed_at();
             let lost = tokio::select! {
@@ -49,13 +51,17 @@ impl RevocationFollower {
             };
             if self.revocations.confirmed_at() != before {
                 [pause, _] = PAUSES;
+                is_known_to_fail = false;
             }
             self.revocations.lose();
             self.observe();
-            tracing::warn!(
-                error = &lost as &dyn std::error::Error,
-                "the feed of revocations is lost"
-            );
+            if !is_known_to_fail {
+                is_known_to_fail = true;
+                tracing::warn!(
+                    error = &lost as &dyn std::error::Error,
+                    "the feed of revocations is lost"
+                );
+            }
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,

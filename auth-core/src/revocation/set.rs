@@ -1,12 +1,11 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use papaya::HashMap;
 
 use super::{Revocation, RevokedTokens};
-use crate::store::StoreError;
 use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId};
 
 /// How many sessions and users are kept; what is beyond is kept as one, coarser.
@@ -21,7 +20,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
 /// How far the end of a coarse entry lies ahead: tokens carry whole seconds.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// The store was never followed, or has been lost.
+/// The store is not followed, or has been lost.
 const NEVER: i64 = i64::MIN;
 
 /// The access tokens that are refused although they have not expired; clones share one set.
@@ -42,6 +41,7 @@ struct Shared {
     floor: AtomicI64,
     /// Up to when the set is known to be complete (microseconds).
     confirmed_at: AtomicI64,
+    is_followed: AtomicBool,
     next_prune: AtomicI64,
     when_stale: StalePolicy,
     clock: Arc<dyn Clock>,
@@ -74,6 +74,7 @@ impl Revocations {
                 users: HashMap::new(),
                 floor: AtomicI64::new(i64::MIN),
                 confirmed_at: AtomicI64::new(NEVER),
+                is_followed: AtomicBool::new(false),
                 next_prune: AtomicI64::new(i64::MIN),
                 when_stale,
                 clock,
@@ -88,25 +89,34 @@ impl Revocations {
     /// - [`AuthError::TokenRevoked`] if its session has ended;
     /// - [`AuthError::TokenExpired`] if it is to be replaced by a refresh, since what it says of
     ///   its user may not be true any more;
-    /// - [`AuthError::Storage`] if the set is stale and the policy is [`StalePolicy::Refuse`].
+    /// - [`AuthError::RevocationsStale`] if the set is stale and the policy is
+    ///   [`StalePolicy::Refuse`].
     pub fn check(&self, principal: &Principal) -> Result<(), AuthError> {
         let shared = &*self.shared;
         if shared.sessions.pin().contains_key(&principal.session_id) {
             return Err(AuthError::TokenRevoked);
-        }
-        if principal.issued_at.unix_micros() < shared.floor.load(Ordering::Acquire) {
-            return Err(AuthError::TokenExpired);
         }
         let users = shared.users.pin();
         let cutoff = users.get(&principal.user_id);
         if cutoff.is_some_and(|cutoff| principal.issued_at < cutoff.issued_before) {
             return Err(AuthError::TokenExpired);
         }
+        // After the maps: a full set raises the floor before it forgets an entry, so that who
+        // misses the entry sees the floor.
+        if principal.issued_at.unix_micros() < shared.floor.load(Ordering::Acquire) {
+            return Err(AuthError::TokenExpired);
+        }
         if shared.when_stale == StalePolicy::Refuse && !self.is_healthy() {
-            let stale = "what was revoked lately is not known";
-            return Err(AuthError::Storage(StoreError::Unavailable(stale.into())));
+            return Err(AuthError::RevocationsStale);
         }
         Ok(())
+    }
+
+    /// Whether a [follower](super::RevocationFollower) was started and does not get on: what was
+    /// revoked lately at other nodes is not known here.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.shared.is_followed.load(Ordering::Relaxed) && !self.is_healthy()
     }
 
     /// Whether the set was confirmed to be complete within the last 5 seconds.
@@ -153,7 +163,7 @@ impl Revocations {
         if revocation.expires_at <= now {
             return;
         }
-        if self.len() >= CAPACITY {
+        if self.len() >= CAPACITY && !self.knows(revocation) {
             self.make_room(now);
         }
         let expires_at = revocation.expires_at;
@@ -180,6 +190,11 @@ impl Revocations {
         }
     }
 
+    /// Says that from now on somebody sees to it that the set is complete.
+    pub(super) fn follow(&self) {
+        self.shared.is_followed.store(true, Ordering::Relaxed);
+    }
+
     /// Says up to when the set is complete, and removes what has expired from time to time.
     pub(super) fn confirm(&self, complete_up_to: Timestamp) {
         let shared = &*self.shared;
@@ -196,6 +211,15 @@ impl Revocations {
     /// Says that nothing is known of what is revoked from now on.
     pub(super) fn lose(&self) {
         self.shared.confirmed_at.store(NEVER, Ordering::Release);
+    }
+
+    /// Whether the revocation needs no entry more: each poll tells some again.
+    fn knows(&self, revocation: &Revocation) -> bool {
+        match &revocation.tokens {
+            RevokedTokens::OfSession(session) => self.shared.sessions.pin().contains_key(session),
+            RevokedTokens::OfUser { user, .. } => self.shared.users.pin().contains_key(user),
+            RevokedTokens::All { .. } => true,
+        }
     }
 
     fn prune(&self, now: Timestamp) {
@@ -343,6 +367,31 @@ mod tests {
         advance(&clock, MINUTE);
         let refreshed = principal(NOW + MINUTE);
         assert_eq!(code(&set, &refreshed), "good");
+    }
+
+    #[test]
+    fn what_is_told_again_does_not_make_the_set_full() {
+        let (set, _) = set(StalePolicy::Accept);
+        let sessions: Vec<_> = (0..CAPACITY).map(|_| SessionId::generate()).collect();
+        for _ in 0..2 {
+            for session in &sessions {
+                revoke(&set, RevokedTokens::OfSession(*session));
+            }
+        }
+        assert_eq!(set.len(), CAPACITY);
+        assert_eq!(code(&set, &principal(NOW)), "good");
+    }
+
+    #[test]
+    fn only_a_set_that_is_followed_can_be_behind() {
+        let (set, clock) = set(StalePolicy::Accept);
+        assert!(!set.is_behind());
+        set.follow();
+        assert!(set.is_behind(), "nothing was read yet");
+        set.confirm(NOW);
+        assert!(!set.is_behind());
+        advance(&clock, FRESH);
+        assert!(set.is_behind());
     }
 
     #[test]

@@ -162,28 +162,6 @@ pub(super) fn revocation(
     Ok(Revocation::new(tokens, expires_at))
 }
 
-/// A revocation as the text of a notification.
-pub(super) fn payload(revocation: &Revocation) -> Result<String, Error> {
-    let issued_before = issued_before(revocation).map(Timestamp::unix_micros);
-    let expires_at = revocation.expires_at.unix_micros();
-    let fields = (
-        kind(revocation),
-        subject(revocation),
-        issued_before,
-        expires_at,
-    );
-    serde_json::to_string(&fields).map_err(|error| Error::Encode(error.into()))
-}
-
-/// Reads the text of a notification, unless it is a newer version's or somebody else's.
-pub(super) fn revocation_of_payload(payload: &str) -> Option<Revocation> {
-    let fields: (String, Option<Uuid>, Option<i64>, i64) = serde_json::from_str(payload).ok()?;
-    let (kind, subject, issued_before, expires_at) = fields;
-    let issued_before = issued_before.map(Timestamp::from_unix_micros);
-    let expires_at = Timestamp::from_unix_micros(expires_at);
-    revocation(&kind, subject, issued_before, expires_at).ok()
-}
-
 pub(super) fn throttle_key(stored: &[u8]) -> Result<ThrottleKey, Error> {
     let bytes = stored.try_into().map(ThrottleKey::from_bytes);
     bytes.map_err(|_| Error::Decode("no key of 32 bytes".into()))

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod audit;
+mod outage;
+mod revocation;
 #[path = "../support/mod.rs"]
 mod support;
 mod throttle;

@@ -43,8 +43,9 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let (end, ended) = watch::channel(false);
     let mut workers = JoinSet::new();
     workers.spawn(engine.mail_worker(transport).run(until(stopped.clone())));
-    // The last requests leave events too.
-    let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended)));
+    // The last requests leave events too, and bring tokens that may have been revoked.
+    let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended.clone())));
+    let follower = tokio::spawn(engine.revocation_follower().run(until(ended)));
     let verifier = engine.access_token_verifier();
     let mut api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
     if config.throttle {
@@ -67,7 +68,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     // The mails in hand are finished, so that they are crossed off and not sent again.
     while workers.join_next().await.is_some() {}
     end.send_replace(true);
-    let _ = audit_writer.await;
+    let _ = tokio::join!(audit_writer, follower);
     signals.abort();
     tracing::info!("stopped");
     Ok(())

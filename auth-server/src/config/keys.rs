@@ -57,6 +57,8 @@ pub(super) static KEYS: &[Key] = &[
     key("refresh_rotation", "AUTH_REFRESH_ROTATION"),
     key("refresh_ttl", "AUTH_REFRESH_TTL"),
     key("require_verified_email", "AUTH_REQUIRE_VERIFIED_EMAIL"),
+    key("revocation_feed", "AUTH_REVOCATION_FEED"),
+    key("revocation_stale", "AUTH_REVOCATION_STALE"),
     secret("secret_key", "SECRET_KEY"),
     secret("secret_key_fallbacks", "SECRET_KEY_FALLBACKS"),
     key("secret_key_fallbacks_file", "SECRET_KEY_FALLBACKS_FILE"),

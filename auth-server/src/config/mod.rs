@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auth_core::mail::Sender;
+use auth_core::revocation::StalePolicy;
+use auth_core::store::RevocationDelivery;
 use auth_core::{
     Argon2Params, EmailVerification, EngineBuilder, JwtKeys, Rotation, SecretKey, SecretKeys,
 };
@@ -20,7 +22,10 @@ use zeroize::Zeroizing;
 
 pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
-use values::{bytes, count, duration, flag, is_local, mail_route, public_url};
+use values::{
+    bytes, count, duration, flag, is_local, mail_route, public_url, revocation_feed,
+    revocation_stale,
+};
 
 use crate::cli::Settings;
 
@@ -61,6 +66,10 @@ pub struct Config {
     pub max_sessions: NonZeroU32,
     /// Whether refresh tokens are replaced.
     pub rotation: Rotation,
+    /// How nodes on PostgreSQL learn of what others have revoked.
+    pub revocation_feed: RevocationDelivery,
+    /// What happens to access tokens while a node does not learn of it.
+    pub revocation_stale: StalePolicy,
     /// What new password hashes cost.
     pub argon2: Argon2Params,
     /// The threads that hash passwords.
@@ -149,6 +158,12 @@ impl Config {
             refresh_idle_ttl: duration(sources, "refresh_idle_ttl")?,
             max_sessions: max_sessions(sources)?,
             rotation: rotation(sources)?,
+            revocation_feed: sources
+                .parsed("revocation_feed", revocation_feed)?
+                .unwrap_or_default(),
+            revocation_stale: sources
+                .parsed("revocation_stale", revocation_stale)?
+                .unwrap_or_default(),
             argon2: sources.value("argon2")?.unwrap_or_default(),
             hash_threads: count(sources, "hash_threads", 1_024)?,
             hash_queue: count(sources, "hash_queue", 100_000)?,

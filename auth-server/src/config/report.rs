@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use auth_core::revocation::StalePolicy;
+use auth_core::store::RevocationDelivery;
+
 use super::{Config, Database, MailRoute};
 
 impl Config {
@@ -24,6 +27,14 @@ impl Config {
             .iter()
             .map(ToString::to_string)
             .collect();
+        let feed = match self.revocation_feed {
+            RevocationDelivery::Poll => "poll",
+            _ => "listen",
+        };
+        let stale = match self.revocation_stale {
+            StalePolicy::Refuse => "refuse",
+            _ => "accept",
+        };
         vec![
             ("AUTH_BIND", self.bind.to_string()),
             (
@@ -51,6 +62,8 @@ impl Config {
             ),
             ("AUTH_MAX_SESSIONS", self.max_sessions.to_string()),
             ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
+            ("AUTH_REVOCATION_FEED", feed.to_owned()),
+            ("AUTH_REVOCATION_STALE", stale.to_owned()),
             ("AUTH_ARGON2", self.argon2.to_string()),
             (
                 "AUTH_HASH_THREADS",

@@ -52,6 +52,8 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(config.email_verification, EmailVerification::Required);
     assert_eq!(config.argon2.to_string(), "m=19456,t=2,p=1");
     assert_eq!(config.max_body, 16 * 1024);
+    assert_eq!(config.revocation_feed, RevocationDelivery::Notify);
+    assert_eq!(config.revocation_stale, StalePolicy::Accept);
     assert!(config.is_embedded() && config.throttle && !config.behind_tls_proxy);
 }
 
@@ -147,6 +149,8 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_HASH_QUEUE", "-1"),
         ("AUTH_HASH_QUEUE", "99999999999999"),
         ("AUTH_THROTTLE", "sometimes"),
+        ("AUTH_REVOCATION_FEED", "Listen"),
+        ("AUTH_REVOCATION_STALE", "ignore"),
         ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
         ("AUTH_TLS_CERT", "cert.pem"),
         ("AUTH_ENDPOINTS", "account"),

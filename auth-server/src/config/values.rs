@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use auth_core::revocation::StalePolicy;
+use auth_core::store::RevocationDelivery;
 use http::Uri;
 use zeroize::Zeroizing;
 
@@ -42,6 +44,22 @@ pub(super) fn mail_route(text: &str) -> Result<MailRoute, &'static str> {
             Ok(MailRoute::Smtp(Zeroizing::new(text.to_owned())))
         }
         _ => Err("must be smtps://user:password@host, smtp://user:password@host or folder:PATH"),
+    }
+}
+
+pub(super) fn revocation_feed(text: &str) -> Result<RevocationDelivery, &'static str> {
+    match text {
+        "listen" => Ok(RevocationDelivery::Notify),
+        "poll" => Ok(RevocationDelivery::Poll),
+        _ => Err("must be `listen` or `poll`"),
+    }
+}
+
+pub(super) fn revocation_stale(text: &str) -> Result<StalePolicy, &'static str> {
+    match text {
+        "accept" => Ok(StalePolicy::Accept),
+        "refuse" => Ok(StalePolicy::Refuse),
+        _ => Err("must be `accept` or `refuse`"),
     }
 }
 

@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let outbox = FolderTransport::new("outbox", "auth@localhost".parse()?)?;
     let mails = tokio::spawn(engine.mail_worker(Arc::new(outbox)).run(interrupted()));
+    tokio::spawn(engine.revocation_follower().run(interrupted()));
     create_admin(&engine).await?;
     eprintln!("listening on {url}");
     axum::serve(listener, app(engine))

@@ -1,7 +1,7 @@
 //! What happens to accounts in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgConnection, PgPool};
+use sqlx::{Error, PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, sessions};
@@ -80,6 +80,13 @@ impl AccountStore for PostgresStore {
     }
 }
 
+/// Whatever the database's default is: each statement is to see what was committed before it, such
+/// as the session of a login that held the lock on the user.
+async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await
+}
+
 /// Locks the active superusers, so that of two acts at once the second one sees what the first has
 /// left: whether the user is the only one.
 async fn is_last_superuser(connection: &mut PgConnection, id: UserId) -> Result<bool, Error> {
@@ -88,7 +95,7 @@ async fn is_last_superuser(connection: &mut PgConnection, id: UserId) -> Result<
          FROM auth_users
          WHERE is_superuser AND is_active
          ORDER BY id
-         FOR UPDATE",
+         FOR NO KEY UPDATE",
     )
     .fetch_all(connection)
     .await?;
@@ -102,7 +109,7 @@ async fn deactivate(
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Result<bool, StoreError>, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     if is_last_superuser(&mut transaction, id).await? {
         return Ok(Err(StoreError::LastSuperuser));
     }
@@ -124,7 +131,7 @@ async fn deactivate(
 }
 
 async fn activate(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     let updated = sqlx::query(
         "UPDATE auth_users
          SET is_active = TRUE
@@ -150,7 +157,7 @@ async fn delete(
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Result<bool, StoreError>, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     if is_last_superuser(&mut transaction, id).await? {
         return Ok(Err(StoreError::LastSuperuser));
     }
@@ -179,7 +186,7 @@ async fn delete(
 }
 
 async fn grant(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     let updated = sqlx::query(
         "UPDATE auth_users
          SET is_superuser = TRUE
@@ -203,7 +210,7 @@ async fn demote(
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Result<bool, StoreError>, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     if is_last_superuser(&mut transaction, id).await? {
         return Ok(Err(StoreError::LastSuperuser));
     }
@@ -234,7 +241,7 @@ async fn replace_hash(
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<bool, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     let updated = sqlx::query(
         "UPDATE auth_users
          SET password_hash = $2

@@ -5,6 +5,7 @@ mod connection;
 mod error;
 mod events;
 mod migrate;
+mod notification;
 mod outbox;
 mod revocations;
 mod rows;
@@ -57,7 +58,7 @@ pub struct PostgresStore {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevocationDelivery {
-    /// By `NOTIFY` with the revocation, within milliseconds; one connection of each node listens.
+    /// By `NOTIFY` with the revocation, within milliseconds.
     #[default]
     Notify,
     /// By reading the table every second, for engines and poolers that have no `LISTEN`.
@@ -128,6 +129,8 @@ impl PostgresStore {
 
     /// How other nodes learn of what is revoked (default: [`RevocationDelivery::Notify`]); the same
     /// for every node.
+    ///
+    /// Who follows the revocations keeps one connection of the pool.
     #[must_use]
     pub const fn with_revocation_delivery(mut self, delivery: RevocationDelivery) -> Self {
         self.delivery = delivery;

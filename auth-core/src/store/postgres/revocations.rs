@@ -1,5 +1,6 @@
 //! Revocations in PostgreSQL: recorded, told at once, and polled.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,24 +9,27 @@ use sqlx::{Error, PgConnection, PgPool, Row};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{PostgresStore, Replay, RevocationDelivery, error, rows};
-use crate::revocation::Revocation;
+use super::{PostgresStore, Replay, RevocationDelivery, error, notification, rows};
+use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
 use crate::{SessionId, Timestamp};
 
-/// The channel of the notifications; of each database, so that schemas share it. What is another's
-/// does no harm: nobody has tokens with such ids.
+/// The channel of the notifications; of each database, so that schemas share it.
 const CHANNEL: &str = "auth_revocations";
 
 /// How often the table is read, notified or not.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a poll may take; a connection may be dead without saying so.
-const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a poll may take; a connection may be dead without saying so. A node whose poll takes
+/// longer counts as stale by then.
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a poll may take that reads everything.
+const FULL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How far a poll looks back beyond the one before: rows are committed in another order than they
 /// are recorded.
-const OVERLAP: Duration = Duration::from_secs(10);
+const OVERLAP: Duration = Duration::from_secs(60);
 
 /// How often a poll reads everything, for what was committed later still.
 const FULL_EVERY: u32 = 60;
@@ -33,16 +37,14 @@ const FULL_EVERY: u32 = 60;
 #[async_trait]
 impl RevocationStore for PostgresStore {
     async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
-        let listener = match self.delivery {
-            RevocationDelivery::Poll => None,
-            RevocationDelivery::Notify => Some(listen(&self.pool).await.map_err(|error| {
-                self.health.note_failure();
-                error::store_error(error)
-            })?),
-        };
+        let connection = connect(&self.pool, self.delivery).await.map_err(|error| {
+            self.health.note_failure();
+            error::store_error(error)
+        })?;
         Ok(Box::new(Feed {
             pool: self.pool.clone(),
-            listener,
+            connection,
+            delivery: self.delivery,
             polled_at: None,
             polls: 0,
             next_poll: Instant::now(),
@@ -56,18 +58,23 @@ impl RevocationStore for PostgresStore {
 }
 
 /// The connection listens before anything is read, so that nothing falls between the two.
-async fn listen(pool: &PgPool) -> Result<PgListener, Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.eager_reconnect(false);
-    listener.listen(CHANNEL).await?;
-    Ok(listener)
+///
+/// Without notifications it is kept as well, so that a poll never waits for a busy pool.
+async fn connect(pool: &PgPool, delivery: RevocationDelivery) -> Result<PgListener, Error> {
+    let mut connection = PgListener::connect_with(pool).await?;
+    connection.eager_reconnect(false);
+    if delivery == RevocationDelivery::Notify {
+        connection.listen(CHANNEL).await?;
+    }
+    Ok(connection)
 }
 
 #[derive(Debug)]
 struct Feed {
     pool: PgPool,
-    /// Also the connection that polls, which finds out whether it still lives.
-    listener: Option<PgListener>,
+    /// Listens and polls, so that each poll finds out whether it still lives.
+    connection: PgListener,
+    delivery: RevocationDelivery,
     /// The database's time.
     polled_at: Option<OffsetDateTime>,
     polls: u32,
@@ -77,41 +84,56 @@ struct Feed {
 #[async_trait]
 impl RevocationFeed for Feed {
     async fn next(&mut self) -> Result<RevocationNews, StoreError> {
-        match &mut self.listener {
-            None => sleep_until(self.next_poll).await,
-            Some(listener) => tokio::select! {
+        match self.delivery {
+            RevocationDelivery::Poll => sleep_until(self.next_poll).await,
+            RevocationDelivery::Notify => tokio::select! {
                 biased;
                 () = sleep_until(self.next_poll) => {}
-                notified = listener.try_recv() => {
+                notified = self.connection.try_recv() => {
                     let lost = || StoreError::Unavailable("the listening connection is lost".into());
                     let notified = notified.map_err(error::store_error)?.ok_or_else(lost)?;
-                    let revoked = stored::revocation_of_payload(notified.payload());
-                    // What cannot be read is of a newer version, and polled for.
-                    return Ok(RevocationNews::new(revoked.into_iter().collect(), false));
+                    return Ok(RevocationNews::new(self.heard(notified.payload()), false));
                 }
             },
         }
-        let poll = timeout(POLL_TIMEOUT, self.poll()).await;
-        let late = |_| StoreError::Unavailable("the database takes too long".into());
-        let revocations = poll.map_err(late)?.map_err(error::store_error)?;
+        let revocations = self.poll().await.map_err(error::store_error)?;
         self.next_poll = Instant::now() + POLL_INTERVAL;
         Ok(RevocationNews::new(revocations, true))
     }
 }
 
 impl Feed {
-    async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
-        let since = match self.polled_at {
-            Some(polled_at) if self.polls % FULL_EVERY != 0 => polled_at - OVERLAP,
-            _ => OffsetDateTime::UNIX_EPOCH,
-        };
-        let (now, revocations) = match &mut self.listener {
-            Some(listener) => {
-                let connection = sqlx::Acquire::acquire(listener).await?;
-                read(connection, since).await?
+    /// What a notification tells: tokens that carry the id of a session or a user.
+    ///
+    /// All else is read from the table, and at once: what a newer version has sent, and that all
+    /// tokens are revoked, which may be those of another schema.
+    fn heard(&mut self, payload: &str) -> Vec<Revocation> {
+        match notification::revocation(payload) {
+            Some(revocation) if !matches!(revocation.tokens, RevokedTokens::All { .. }) => {
+                vec![revocation]
             }
-            None => read(&mut *self.pool.acquire().await?, since).await?,
+            _ => {
+                self.next_poll = Instant::now();
+                Vec::new()
+            }
+        }
+    }
+
+    async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
+        // A pool that closes waits for this connection.
+        if self.pool.is_closed() {
+            return Err(Error::PoolClosed);
+        }
+        let (since, patience) = match self.polled_at {
+            Some(polled_at) if !self.polls.is_multiple_of(FULL_EVERY) => {
+                (polled_at - OVERLAP, POLL_TIMEOUT)
+            }
+            _ => (OffsetDateTime::UNIX_EPOCH, FULL_TIMEOUT),
         };
+        let connection = sqlx::Acquire::acquire(&mut self.connection).await?;
+        let (now, revocations) = timeout(patience, read(connection, since))
+            .await
+            .map_err(|late| Error::Io(std::io::Error::new(ErrorKind::TimedOut, late)))??;
         self.polled_at = Some(now);
         self.polls = self.polls.wrapping_add(1);
         Ok(revocations)
@@ -183,7 +205,7 @@ pub(super) async fn record(
     .execute(&mut *connection)
     .await?;
     if delivery == RevocationDelivery::Notify {
-        let payloads = revocations.iter().map(stored::payload);
+        let payloads = revocations.iter().map(notification::payload);
         sqlx::query(
             "SELECT pg_notify('auth_revocations', payload) FROM unnest($1::text[]) AS payload",
         )

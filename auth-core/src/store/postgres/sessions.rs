@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, rows, throttle};
+use super::{
+    PostgresStore, Replay, RevocationDelivery, events, notification, revocations, rows, throttle,
+};
 use crate::audit::AuditEvent;
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
@@ -310,7 +312,7 @@ async fn revoke(
         .bind(stored::request(event))
         .bind(stored::document(event)?)
         .bind(rows::to_sql(ending.remembered_until)?)
-        .bind(stored::payload(&revocation)?)
+        .bind(notification::payload(&revocation)?)
         .fetch_optional(pool)
         .await?;
     match ended {
