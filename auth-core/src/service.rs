@@ -107,6 +107,10 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     async fn log_out(&self, refresh_token: &str, context: &RequestContext)
     -> Result<(), AuthError>;
 
+    /// Tells the audit trail that a request was refused because its client makes too many; `budget`
+    /// names the kind of request.
+    fn note_throttled(&self, budget: &'static str, context: &RequestContext);
+
     /// Tells whether the service can do its work.
     ///
     /// # Errors

@@ -218,6 +218,16 @@ impl AuthService for Engine {
         self.inner.log_out(refresh_token, context).await
     }
 
+    fn note_throttled(&self, budget: &'static str, context: &RequestContext) {
+        let act = AuditAct::RequestThrottled {
+            budget: budget.into(),
+        };
+        let inner = &self.inner;
+        inner
+            .trail
+            .note(inner.event(act, Actor::Anonymous, context));
+    }
+
     async fn check(&self) -> Result<(), AuthError> {
         self.inner.store.check().await?;
         if self.inner.revocations.is_behind() {

@@ -71,7 +71,7 @@ impl AuthApi {
         };
         let client = ClientNetwork::of(client);
         limiters.spend(on, client).map_err(|wait| {
-            tracing::info!(budget = on.name(), %client, "a client's budget is used up");
+            self.auth.note_throttled(on.name(), context);
             AuthError::too_many_attempts(wait).into()
         })
     }

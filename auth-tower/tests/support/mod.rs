@@ -136,6 +136,10 @@ impl AuthService for Scripted {
         (self.outcome)()
     }
 
+    fn note_throttled(&self, budget: &'static str, context: &RequestContext) {
+        self.called(format!("note_throttled {budget} {:?}", context.client));
+    }
+
     async fn check(&self) -> Result<(), AuthError> {
         self.called("check");
         (self.outcome)()

@@ -1,0 +1,225 @@
+//! What administrators do to accounts, and what ends with it.
+
+use std::sync::Arc;
+
+use auth_core::audit::{Actor, AuditAct};
+use auth_core::store::{EventFilter, Store};
+use auth_core::{
+    Administration, Administrator, AuthError, AuthService, Bootstrap, Password, Principal,
+    Registration, RequestContext, Superuser, TokenPair, UserId,
+};
+
+use crate::MINUTE;
+use crate::support::on_each_store;
+use crate::world::{PASSWORD, World, code};
+
+const OPERATOR: Administrator = Administrator::Operator;
+
+fn context() -> RequestContext {
+    RequestContext::default()
+}
+
+/// Alice, logged in, in a world with another superuser.
+struct Case {
+    world: World,
+    admin: UserId,
+    alice: UserId,
+    pair: TokenPair,
+}
+
+impl Case {
+    async fn new(store: Arc<dyn Store>) -> Self {
+        let world = World::new(store);
+        let admin = Registration::new("admin", Password::new(PASSWORD), "admin@localhost");
+        let admin = world
+            .engine
+            .create_superuser(admin, Bootstrap::FirstSuperuser);
+        let admin = admin.await.unwrap().unwrap();
+        let alice = world.register_verified("alice").await;
+        let pair = world.log_in("alice").await.unwrap();
+        Self {
+            world,
+            admin,
+            alice,
+            pair,
+        }
+    }
+
+    fn verified(&self, pair: &TokenPair) -> Result<Principal, AuthError> {
+        let verifier = self.world.engine.access_token_verifier();
+        verifier.verify(pair.access_token.expose())
+    }
+
+    /// What the tokens of before are good for, once the node has heard of what happened.
+    async fn tokens(&self) -> (&'static str, &'static str) {
+        let engine = &self.world.engine;
+        let follower = tokio::spawn(engine.revocation_follower().run(std::future::pending()));
+        let known = async {
+            while !engine.revocations().is_healthy() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(MINUTE, known).await.unwrap();
+        follower.abort();
+        let refreshed = self.world.refresh(self.pair.refresh_token.expose()).await;
+        let refreshed = refreshed.err().unwrap_or("success");
+        (code(self.verified(&self.pair)), refreshed)
+    }
+
+    async fn last_act(&self) -> (AuditAct, Actor, Option<UserId>) {
+        self.world.engine.audit_writer().flush().await.unwrap();
+        let events = self.world.store.list_events(&EventFilter::default()).await;
+        let events = events.unwrap();
+        let newest = events.first().unwrap();
+        (newest.act.clone(), newest.actor, newest.user)
+    }
+}
+
+async fn s9_3_deactivation_ends_everything_at_once(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    case.world.clock.advance(MINUTE);
+    let by = Administrator::Superuser(Superuser::assume(case.admin));
+    engine
+        .deactivate_user(by, case.alice, &context())
+        .await
+        .unwrap();
+    let told = (
+        AuditAct::UserDeactivated,
+        Actor::User(case.admin),
+        Some(case.alice),
+    );
+    assert_eq!(case.last_act().await, told);
+    assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
+    assert_eq!(
+        code(case.world.log_in("alice").await),
+        "invalid_credentials"
+    );
+    engine
+        .activate_user(OPERATOR, case.alice, &context())
+        .await
+        .unwrap();
+    assert_eq!(code(case.world.log_in("alice").await), "success");
+    assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
+}
+
+async fn s9_3_s9_5_deletion_ends_everything_and_its_name_inherits_nothing(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    engine
+        .delete_user(OPERATOR, case.alice, &context())
+        .await
+        .unwrap();
+    assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
+    let again = case.world.register_verified("alice").await;
+    assert_ne!(again, case.alice);
+    assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
+    let refused = engine.delete_user(OPERATOR, case.alice, &context()).await;
+    assert_eq!(code(refused), "not_found");
+}
+
+async fn s9_2_demotion_ends_the_tokens_that_tell_of_the_privilege(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    engine
+        .grant_superuser(OPERATOR, case.alice, &context())
+        .await
+        .unwrap();
+    let caller = case.verified(&case.pair).unwrap();
+    let allowed = engine.require_superuser(&caller, &context()).await;
+    assert_eq!(code(allowed), "success");
+    engine
+        .revoke_superuser(OPERATOR, case.alice, &context())
+        .await
+        .unwrap();
+    let refused = engine.require_superuser(&caller, &context()).await;
+    assert_eq!(code(refused), "permission_denied");
+    assert_eq!(
+        case.tokens().await,
+        ("token_expired", "success"),
+        "the session goes on"
+    );
+    case.world.clock.advance(MINUTE);
+    let token = case.pair.refresh_token.expose();
+    let refreshed = engine.refresh(token, &context()).await.unwrap();
+    let verifier = engine.access_token_verifier();
+    let principal = verifier.verify(refreshed.access_token.expose()).unwrap();
+    assert!(principal.roles.is_empty());
+}
+
+async fn s7_10_a_new_password_ends_the_sessions(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    let set = async |password: &str| {
+        let password = Password::new(password);
+        engine
+            .set_password(OPERATOR, case.alice, password, &context())
+            .await
+    };
+    assert_eq!(code(set("alice").await), "validation_failed");
+    assert_eq!(code(case.verified(&case.pair)), "success");
+    set("another good passphrase").await.unwrap();
+    assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
+    assert_eq!(
+        code(case.world.log_in("alice").await),
+        "invalid_credentials"
+    );
+    let login = case
+        .world
+        .log_in_with("alice", "another good passphrase")
+        .await;
+    assert_eq!(code(login), "success");
+}
+
+async fn s7_10_one_session_all_of_a_user_or_all_of_everybody_end(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    let other = case.world.log_in("alice").await.unwrap();
+    let session = case.verified(&case.pair).unwrap().session_id;
+    engine
+        .end_session(OPERATOR, session, &context())
+        .await
+        .unwrap();
+    assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
+    assert_eq!(code(case.verified(&other)), "success");
+    let again = engine.end_session(OPERATOR, session, &context()).await;
+    assert_eq!(code(again), "not_found");
+
+    let ended = engine
+        .end_user_sessions(OPERATOR, case.alice, &context())
+        .await;
+    assert_eq!(ended.unwrap(), 1);
+    case.tokens().await;
+    assert_eq!(code(case.verified(&other)), "token_revoked");
+
+    let admin = case.world.log_in("admin").await.unwrap();
+    let ended = engine.end_all_sessions(OPERATOR, &context()).await;
+    assert_eq!(ended.unwrap(), 1);
+    case.tokens().await;
+    assert_eq!(code(case.verified(&admin)), "token_expired");
+    let refreshed = case.world.refresh(admin.refresh_token.expose()).await;
+    assert_eq!(refreshed, Err("token_revoked"));
+}
+
+async fn the_last_superuser_stays_and_the_refusal_is_told_of(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    case.world.clock.advance(MINUTE);
+    let refused = engine
+        .revoke_superuser(OPERATOR, case.admin, &context())
+        .await;
+    assert_eq!(code(refused), "last_superuser");
+    let (act, actor, user) = case.last_act().await;
+    assert_eq!(act.kind(), "administration_refused");
+    assert_eq!(act.reason(), Some("last_superuser"));
+    assert_eq!((actor, user), (Actor::Operator, Some(case.admin)));
+}
+
+on_each_store!(
+    s9_3_deactivation_ends_everything_at_once,
+    s9_3_s9_5_deletion_ends_everything_and_its_name_inherits_nothing,
+    s9_2_demotion_ends_the_tokens_that_tell_of_the_privilege,
+    s7_10_a_new_password_ends_the_sessions,
+    s7_10_one_session_all_of_a_user_or_all_of_everybody_end,
+    the_last_superuser_stays_and_the_refusal_is_told_of,
+);
