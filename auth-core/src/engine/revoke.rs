@@ -7,7 +7,7 @@ use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::Ending;
 use crate::{AccessTokenVerifier, RevocationReason, SessionId, Timestamp, UserId};
 
-/// A refresh that had read the session before it ended may still issue a token a little later.
+/// How long an act may wait for its commit, until which a refresh still finds the session live.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// Tokens carry whole seconds, and nodes' clocks differ a little: so those are refused, too, that

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_core::audit::AuditEvent;
 use auth_core::store::{SqliteStore, Store};
+use auth_core::testing::ManualClock;
 use auth_core::{
-    Administration, Administrator, AuthService, Bootstrap, Engine, Password, Registration,
-    RequestContext, Role, UserId,
+    Administration, Administrator, AuthService, Bootstrap, Clock, Engine, Password, Registration,
+    RequestContext, Role, Timestamp, UserId,
 };
 
 use crate::support::on_each_store;
@@ -214,6 +216,29 @@ on_each_store![
     s7_5_the_session_that_makes_room_is_refused_at_every_node,
     a_node_forgets_what_has_expired,
 ];
+
+/// A token that were issued as of later would outlive a change that was committed in between.
+#[tokio::test]
+async fn s9_2_a_token_is_as_old_as_what_it_says_of_its_user() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    store.migrate().await.unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(
+        1_700_000_000,
+    )));
+    let node = World::with(Arc::new(store), |builder| {
+        let slow = Arc::clone(&clock);
+        let hook = move |_: &AuditEvent| slow.advance(Duration::from_secs(7));
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        builder.with_clock(clock).with_audit_hook(Arc::new(hook))
+    });
+    node.register_verified("alice").await;
+    let asked_at = clock.now();
+    let tokens = node.log_in("alice").await.unwrap();
+    assert!(asked_at < clock.now(), "the login takes a while");
+    let verifier = node.engine.access_token_verifier();
+    let caller = verifier.verify(tokens.access_token.expose()).unwrap();
+    assert_eq!(caller.issued_at, asked_at);
+}
 
 #[tokio::test]
 async fn a_node_that_cannot_follow_is_not_ready() {
