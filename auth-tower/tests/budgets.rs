@@ -90,7 +90,17 @@ async fn s5_8_each_kind_of_request_has_a_budget_of_its_own() {
         let extra = extra.each_ref().map(|(name, wait)| (*name, wait.as_str()));
         assert_eq!(refused, error(429, &extra, "too_many_attempts", message));
     }
-    assert_eq!(service.calls(), calls, "a refused request is not looked at");
+    // A refused request is told of, and not looked at.
+    let told = [
+        "login",
+        "refresh",
+        "logout",
+        "verification",
+        "resend",
+        "register",
+    ];
+    let told = told.map(|budget| format!("note_throttled {budget} Some(192.0.2.7)"));
+    assert_eq!(service.calls(), [calls, told.to_vec()].concat());
 }
 
 #[tokio::test]
@@ -155,7 +165,13 @@ async fn s5_8_the_pages_form_is_refused_with_a_page() {
     assert!(refused.starts_with("429\n"), "{refused}");
     assert!(wait(&refused) >= 1);
     assert!(refused.contains("<html"), "{refused}");
-    assert_eq!(service.calls(), ["verify_email a"]);
+    assert_eq!(
+        service.calls(),
+        [
+            "verify_email a",
+            "note_throttled verification Some(192.0.2.7)"
+        ]
+    );
     let page = request("GET", "/api/register/verify/?token=a");
     assert_eq!(status(&api, from(Some("192.0.2.7"), page)).await, "200");
 }
