@@ -87,6 +87,7 @@ mod context;
 mod email;
 mod engine;
 mod error;
+mod housekeeping;
 mod jitter;
 pub mod mail;
 pub mod password;
@@ -110,6 +111,7 @@ pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};
 pub use engine::{Bootstrap, EmailVerification, Engine, EngineBuilder, Rotation, SettingsError};
 pub use error::{AuthError, FieldErrors};
+pub use housekeeping::{Housekeeper, Removals};
 pub use password::{
     Argon2Params, Password, PasswordHash, PasswordHasher, PasswordHasherBuilder, PasswordPolicy,
     PasswordProblem,

@@ -57,6 +57,7 @@ pub struct EngineBuilder {
     rotation: Rotation,
     idle_ttl: Option<Duration>,
     max_sessions: NonZeroU32,
+    session_retention: Duration,
     email_verification: EmailVerification,
     hasher: Option<PasswordHasher>,
     policy: PasswordPolicy,
@@ -93,6 +94,7 @@ impl EngineBuilder {
             rotation: Rotation::Off,
             idle_ttl: None,
             max_sessions: Self::DEFAULT_MAX_SESSIONS_PER_USER,
+            session_retention: Duration::from_secs(30 * 24 * 3600),
             email_verification: EmailVerification::Required,
             hasher: None,
             policy: PasswordPolicy::default(),
@@ -161,6 +163,15 @@ impl EngineBuilder {
     /// How many live sessions a user may have (default 100); a login beyond ends the oldest.
     pub fn with_max_sessions_per_user(mut self, most: NonZeroU32) -> Self {
         self.max_sessions = most;
+        self
+    }
+
+    /// How long a session is kept after it has expired, revoked or not (default 30 days).
+    ///
+    /// It serves the operator's questions only: a refresh token whose session is gone is refused
+    /// as one whose session has ended.
+    pub fn with_session_retention(mut self, retention: Duration) -> Self {
+        self.session_retention = retention;
         self
     }
 
@@ -287,6 +298,7 @@ impl EngineBuilder {
                 idle_ttl: self.idle_ttl,
             },
             max_sessions: self.max_sessions,
+            session_retention: self.session_retention,
             email_verification: self.email_verification,
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),

@@ -31,7 +31,7 @@ use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, VerificationTokens};
 use crate::{
-    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login,
+    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, Housekeeper, JwtKeys, Login,
     PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, RequestContext, Role,
     SecretKeys, SessionId, SessionOwner, Superuser, TokenPair, UserId,
 };
@@ -74,6 +74,7 @@ struct Inner {
     refresh_ttl: Duration,
     refresh_rules: RefreshRules,
     max_sessions: NonZeroU32,
+    session_retention: Duration,
     verification_tokens: VerificationTokens,
     email_verification: EmailVerification,
     verification_ttl: Duration,
@@ -128,6 +129,16 @@ impl Engine {
             Arc::clone(&self.inner.trail),
             Arc::clone(&self.inner.store),
             Arc::clone(&self.inner.clock),
+        )
+    }
+
+    /// A worker that removes what nobody needs any more; run one on each node.
+    #[must_use]
+    pub fn housekeeper(&self) -> Housekeeper {
+        Housekeeper::new(
+            Arc::clone(&self.inner.store),
+            Arc::clone(&self.inner.clock),
+            self.inner.session_retention,
         )
     }
 

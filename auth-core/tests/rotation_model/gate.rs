@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    AccountStore, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail,
-    NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
-    SessionStore, Store, StoreError, UserStore,
+    AccountStore, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore,
+    HousekeepingStore, NewMail, NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore,
+    SessionRotation, SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
@@ -335,5 +335,33 @@ impl EventStore for GatedStore {
 
     async fn remove_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.store.remove_events(before, limit).await
+    }
+}
+
+#[async_trait]
+impl HousekeepingStore for GatedStore {
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.acquire_lease(name, now, until).await
+    }
+
+    async fn remove_expired_sessions(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.store.remove_expired_sessions(before, limit).await
+    }
+
+    async fn remove_abandoned_mails(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.store.remove_abandoned_mails(before, limit).await
     }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod audit;
+mod housekeeping;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -27,6 +27,11 @@ impl Config {
         vec![
             ("AUTH_BIND", self.bind.to_string()),
             (
+                "AUTH_OBSERVE_BIND",
+                self.observe_bind
+                    .map_or_else(|| "none".to_owned(), |address| address.to_string()),
+            ),
+            (
                 "AUTH_PUBLIC_URL",
                 self.public_url
                     .clone()
@@ -51,6 +56,11 @@ impl Config {
             ),
             ("AUTH_MAX_SESSIONS", self.max_sessions.to_string()),
             ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
+            (
+                "AUTH_PASSWORD_MIN_LENGTH",
+                format!("{} characters", self.password_min_length),
+            ),
+            ("AUTH_PASSWORD_CONTEXT", self.password_context.join(",")),
             ("AUTH_ARGON2", self.argon2.to_string()),
             (
                 "AUTH_HASH_THREADS",

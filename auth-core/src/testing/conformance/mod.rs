@@ -28,6 +28,7 @@
 mod accounts;
 mod events;
 mod fixtures;
+mod housekeeping;
 mod outbox;
 mod revocations;
 mod rotation;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 pub use self::accounts::*;
 pub use self::events::*;
+pub use self::housekeeping::*;
 pub use self::outbox::*;
 pub use self::revocations::*;
 pub use self::rotation::*;
@@ -141,6 +143,11 @@ macro_rules! store_conformance {
             s7_10_each_session_of_the_user_is_revoked
             s7_10_everybodys_sessions_end_at_once
             s12_6_removes_expired_revocations
+            s12_6_a_lease_is_held_by_one_until_it_ends
+            s12_6_of_many_who_want_a_lease_one_gets_it
+            s12_6_removes_expired_sessions
+            s12_6_removes_abandoned_mails
+            s12_6_cleaners_at_once_share_the_work
         }
     };
     (@cases $module:ident $factory:ident $($case:ident)*) => {
@@ -172,6 +179,7 @@ mod tests {
             include_str!("events.rs"),
             include_str!("accounts.rs"),
             include_str!("revocations.rs"),
+            include_str!("housekeeping.rs"),
         ] {
             for line in source.lines() {
                 let Some(case) = line.strip_prefix("pub async fn ") else {
