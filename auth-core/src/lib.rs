@@ -90,6 +90,7 @@ mod context;
 mod email;
 mod engine;
 mod error;
+mod housekeeping;
 mod jitter;
 pub mod mail;
 pub mod password;
@@ -115,6 +116,7 @@ pub use engine::{
     Bootstrap, EmailVerification, Engine, EngineBuilder, LoginThrottle, Rotation, SettingsError,
 };
 pub use error::{AuthError, FieldErrors};
+pub use housekeeping::{Housekeeper, Removals};
 pub use password::{
     Argon2Params, Password, PasswordHash, PasswordHasher, PasswordHasherBuilder, PasswordPolicy,
     PasswordProblem,

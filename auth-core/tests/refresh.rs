@@ -52,7 +52,10 @@ impl World {
     ) -> Self {
         let start = Timestamp::from_unix_seconds(1_700_000_000);
         let clock = Arc::new(ManualClock::new(start));
-        let builder = builder(&store).with_clock(Arc::<ManualClock>::clone(&clock));
+        let builder = builder(&store)
+            // Some of these tests log one user in many times at once.
+            .with_login_throttle(LoginThrottle::insecure_off())
+            .with_clock(Arc::<ManualClock>::clone(&clock));
         let engine = settings(builder).build().unwrap();
         let alice = Registration::new("alice", Password::new(PASSWORD), "alice@example.org");
         let by = Superuser::assume(UserId::generate());

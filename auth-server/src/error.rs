@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use auth_core::mail::{MailError, SmtpSetupError};
-use auth_core::password::HasherError;
+use auth_core::password::{HasherError, PasswordPolicyError};
 use auth_core::store::StoreError;
 use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
+
+use metrics_exporter_prometheus::BuildError;
 
 use crate::config::ConfigError;
 use crate::serve::TlsError;
@@ -57,6 +59,9 @@ pub enum CommandError {
     /// The hashing threads cannot be started.
     #[error(transparent)]
     Hasher(#[from] HasherError),
+    /// The rules for passwords cannot be had.
+    #[error(transparent)]
+    PasswordPolicy(#[from] PasswordPolicyError),
     /// The settings do not fit together.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -73,14 +78,19 @@ pub enum CommandError {
     #[error("the terminal cannot be used")]
     Terminal(#[source] io::Error),
     /// The address cannot be listened at.
-    #[error("cannot listen at {address} (AUTH_BIND)")]
+    #[error("cannot listen at {address} ({setting})")]
     Bind {
+        /// The setting that names it.
+        setting: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
         #[source]
         source: io::Error,
     },
+    /// Metrics cannot be kept.
+    #[error("metrics cannot be kept (AUTH_OBSERVE_BIND)")]
+    Metrics(#[from] BuildError),
     /// The signals that stop the server cannot be received.
     #[error("SIGTERM and SIGINT cannot be received")]
     Signals(#[source] io::Error),

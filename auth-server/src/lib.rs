@@ -11,6 +11,8 @@ pub mod serve;
 
 mod bootstrap;
 mod node;
+mod observe;
 mod private;
+mod service_names;
 mod signals;
 mod telemetry;

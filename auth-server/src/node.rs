@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use auth_core::mail::{FolderTransport, MailTransport, SmtpTransport};
 use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
-use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, SecretKeys};
+use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKeys};
 
 use crate::bootstrap;
 use crate::config::{Config, Database, MailRoute};
 use crate::error::CommandError;
 use crate::serve::{Tls, TlsFiles};
+use crate::service_names;
 
 /// The database of a node.
 #[derive(Clone, Debug)]
@@ -110,6 +111,10 @@ pub(crate) fn engine(
     } else {
         LoginThrottle::insecure_off()
     };
+    let policy = PasswordPolicy::default()
+        .with_min_chars(config.password_min_length)?
+        .add_context_words(service_names::of(public_url))
+        .add_context_words(config.password_context.iter().cloned());
     let mut engine = Engine::builder(store.shared(), keys.secret, keys.jwt)
         .with_public_url(public_url)
         .with_access_ttl(config.access_ttl)
@@ -119,7 +124,9 @@ pub(crate) fn engine(
         .with_email_verification(config.email_verification)
         .with_stale_policy(config.revocation_stale)
         .with_password_hasher(hasher.build()?)
-        .with_login_throttle(login_throttle);
+        .with_password_policy(policy)
+        .with_login_throttle(login_throttle)
+        .with_event_retention(config.event_retention);
     if let Some(ttl) = config.refresh_idle_ttl {
         engine = engine.with_idle_ttl(ttl);
     }

@@ -1,7 +1,5 @@
 //! Guessing slows down, restarts forget nothing, and the operator learns why.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod support;
 
 use support::{Embedded, PASSWORD, Server, run};
@@ -20,7 +18,11 @@ async fn s5_1_s5_5_the_eleventh_guess_waits_also_after_a_restart() {
     for name in ["admin", "nobody"] {
         let refused = server.log_in(name, &password).await;
         refused.is_error(429, "too_many_attempts");
-        let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        let wait: u64 = refused.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!((1..=30).contains(&wait), "{wait}");
     }
     let folder = server.folder();
@@ -44,7 +46,10 @@ async fn s5_1_s5_5_the_eleventh_guess_waits_also_after_a_restart() {
         &request_id,
         "Too many tries have failed for this name",
     ] {
-        assert!(explanation.contains(expected), "{expected} in {explanation}");
+        assert!(
+            explanation.contains(expected),
+            "{expected} in {explanation}"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, LoginThrottle, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
+use crate::housekeeping::Retention;
 use crate::mail::MailTemplates;
 use crate::revocation::{Revocations, StalePolicy};
 use crate::store::Store;
@@ -59,6 +60,7 @@ pub struct EngineBuilder {
     rotation: Rotation,
     idle_ttl: Option<Duration>,
     max_sessions: NonZeroU32,
+    retention: Retention,
     email_verification: EmailVerification,
     hasher: Option<PasswordHasher>,
     policy: PasswordPolicy,
@@ -96,6 +98,10 @@ impl EngineBuilder {
             rotation: Rotation::Off,
             idle_ttl: None,
             max_sessions: Self::DEFAULT_MAX_SESSIONS_PER_USER,
+            retention: Retention {
+                sessions: Duration::from_secs(30 * 24 * 3600),
+                events: Duration::from_secs(90 * 24 * 3600),
+            },
             email_verification: EmailVerification::Required,
             hasher: None,
             policy: PasswordPolicy::default(),
@@ -165,6 +171,21 @@ impl EngineBuilder {
     /// How many live sessions a user may have (default 100); a login beyond ends the oldest.
     pub fn with_max_sessions_per_user(mut self, most: NonZeroU32) -> Self {
         self.max_sessions = most;
+        self
+    }
+
+    /// How long a session is kept after it has expired, revoked or not (default 30 days).
+    ///
+    /// It serves the operator's questions only: a refresh token whose session is gone is refused
+    /// as one whose session has ended.
+    pub fn with_session_retention(mut self, retention: Duration) -> Self {
+        self.retention.sessions = retention;
+        self
+    }
+
+    /// How long audit events stay (default 90 days).
+    pub fn with_event_retention(mut self, retention: Duration) -> Self {
+        self.retention.events = retention;
         self
     }
 
@@ -297,6 +318,7 @@ impl EngineBuilder {
                 idle_ttl: self.idle_ttl,
             },
             max_sessions: self.max_sessions,
+            retention: self.retention,
             email_verification: self.email_verification,
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),

@@ -28,12 +28,13 @@ pub use throttle::LoginThrottle;
 
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
+use crate::housekeeping::Retention;
 use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, VerificationTokens};
 use crate::{
-    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, JwtKeys, Login,
+    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, Housekeeper, JwtKeys, Login,
     PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, RequestContext, Role,
     SecretKeys, SessionId, SessionOwner, Superuser, Timestamp, TokenPair, UserId,
 };
@@ -76,6 +77,7 @@ struct Inner {
     refresh_ttl: Duration,
     refresh_rules: RefreshRules,
     max_sessions: NonZeroU32,
+    retention: Retention,
     verification_tokens: VerificationTokens,
     email_verification: EmailVerification,
     verification_ttl: Duration,
@@ -132,6 +134,16 @@ impl Engine {
             Arc::clone(&self.inner.trail),
             Arc::clone(&self.inner.store),
             Arc::clone(&self.inner.clock),
+        )
+    }
+
+    /// A worker that removes what nobody needs any more; run one on each node.
+    #[must_use]
+    pub fn housekeeper(&self) -> Housekeeper {
+        Housekeeper::new(
+            Arc::clone(&self.inner.store),
+            Arc::clone(&self.inner.clock),
+            self.inner.retention,
         )
     }
 

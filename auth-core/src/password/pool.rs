@@ -18,6 +18,8 @@ use super::memory::Memory;
 /// How long a thread without work keeps its memory.
 const KEEP_MEMORY: Duration = Duration::from_secs(30);
 
+const QUEUE_LENGTH: &str = "auth_hash_queue_length";
+
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// Threads of their own, so that hashing never holds up the runtime's; with a bounded queue, so
@@ -92,9 +94,16 @@ impl Pool {
             // An error is the caller's having gone meanwhile.
             let _ = reply.send(result);
         });
-        self.queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => HashError::overloaded(self.expected_wait()),
-            TrySendError::Disconnected(_) => HashError::failed("the hashing threads have ended"),
+        // Before a thread can take it, so that the count is never below zero.
+        metrics::gauge!(QUEUE_LENGTH).increment(1);
+        self.queue.try_send(job).map_err(|refused| {
+            metrics::gauge!(QUEUE_LENGTH).decrement(1);
+            match refused {
+                TrySendError::Full(_) => HashError::overloaded(self.expected_wait()),
+                TrySendError::Disconnected(_) => {
+                    HashError::failed("the hashing threads have ended")
+                }
+            }
         })?;
         answer
             .await
@@ -129,6 +138,7 @@ impl MeanCost {
 
 fn work_off(jobs: &Receiver<Job>, mut memory: Memory) {
     while let Some(job) = next_job(jobs, &mut memory) {
+        metrics::gauge!(QUEUE_LENGTH).decrement(1);
         if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
             error!("a password hashing job panicked; its thread goes on");
             memory.release();

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod events;
+mod housekeeping;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod revocations;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 
 pub use self::accounts::AccountStore;
 pub use self::events::{EventFilter, EventStore};
+pub use self::housekeeping::HousekeepingStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, RevocationDelivery};
 pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationStore};
@@ -45,7 +47,14 @@ use crate::{
 /// Everything the [`Engine`](crate::Engine) needs of a database.
 #[async_trait]
 pub trait Store:
-    UserStore + AccountStore + SessionStore + RevocationStore + ThrottleStore + OutboxStore + EventStore
+    UserStore
+    + AccountStore
+    + SessionStore
+    + RevocationStore
+    + ThrottleStore
+    + OutboxStore
+    + EventStore
+    + HousekeepingStore
 {
     /// Tells whether the database answers.
     ///

@@ -1,14 +1,15 @@
 //! Reading the header and the claims of an access token, strictly.
 //!
-//! Only members that we know are read, each at most once, and each must have its type: a wrong
-//! type is refused, never taken for an absence (RFC 8725; the class of CVE-2026-25537).
+//! Only members that we know are read, and each must have its type: a wrong type is refused, never
+//! taken for an absence (RFC 8725; the class of CVE-2026-25537). No member may stand twice.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use uuid::Uuid;
 
+use super::members::UniqueMembers;
 use crate::{Role, Timestamp};
 
 /// The header of a token from somebody else's library, signed with our key.
@@ -60,6 +61,9 @@ pub(super) struct Claims<'a> {
     pub(super) nbf: Option<NumericDate>,
     #[serde(default)]
     pub(super) roles: Roles,
+    // We issue it, so that to know its name saves every verification an allocation.
+    #[serde(default, rename = "client_id")]
+    _client_id: IgnoredAny,
 }
 
 /// Parses a JSON object; serde would read an array into a struct as well.
@@ -67,7 +71,10 @@ pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> 
     if json.first() != Some(&b'{') {
         return None;
     }
-    serde_json::from_slice(json).ok()
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let object = T::deserialize(UniqueMembers(&mut reader)).ok()?;
+    reader.end().ok()?;
+    Some(object)
 }
 
 /// Reads a member that may be left out but must not be `null`.
@@ -184,7 +191,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
 /// A string, borrowed from the token unless it has escapes.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
-pub(super) struct CowStr<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct CowStr<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// The `roles` claim: an array of strings.
 #[derive(Default)]

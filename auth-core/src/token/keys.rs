@@ -25,8 +25,10 @@ impl SecretKey {
 
     /// Takes a secret in, as text, and refuses what an attacker would try.
     ///
-    /// A text of hexadecimal digits that is long enough is judged by the bytes it stands for,
-    /// since it has only sixteen different characters; the key is the text itself in any case.
+    /// A text of hexadecimal digits is judged by the bytes it stands for; the key is the text
+    /// itself in any case. Refused are short, uniform and ordered secrets, placeholders, and text
+    /// whose neighbouring letters are those of English words. What a generator makes of 32 bytes
+    /// or more, in hexadecimal or base64, is refused less often than once in a billion times.
     ///
     /// ```
     /// use auth_core::{SecretKey, WeakKey};
@@ -49,12 +51,18 @@ impl SecretKey {
         {
             return Err(WeakKey::Placeholder);
         }
-        let distinct = match decode_hex(text) {
-            Some(bytes) if bytes.len() >= Self::MIN_BYTES => count_distinct(&bytes),
-            _ => count_distinct(text.as_bytes()),
-        };
-        if distinct < Self::MIN_DISTINCT_BYTES {
+        let decoded = decode_hex(text);
+        let bytes = decoded.as_ref().map_or(text.as_bytes(), |bytes| bytes);
+        if bytes.len() < Self::MIN_BYTES {
+            return Err(WeakKey::TooShort);
+        }
+        if count_distinct(&bytes.iter().copied()) < Self::MIN_DISTINCT_BYTES {
             return Err(WeakKey::TooUniform);
+        }
+        let steps = bytes.iter().zip(bytes.iter().skip(1));
+        let steps = steps.map(|(one, next)| next.wrapping_sub(*one));
+        if count_distinct(&steps) < MIN_DISTINCT_STEPS || is_made_of_words(text.as_bytes()) {
+            return Err(WeakKey::Predictable);
         }
         Ok(Self(Zeroizing::new(text.as_bytes().to_vec())))
     }
@@ -100,6 +108,7 @@ impl fmt::Debug for SecretKey {
 
 /// What example configurations and other frameworks' defaults contain.
 const PLACEHOLDERS: &[&str] = &[
+    "asdfghjkl",
     "changeme",
     "change-me",
     "change_me",
@@ -107,6 +116,7 @@ const PLACEHOLDERS: &[&str] = &[
     "insecure-secret",
     "my-secret",
     "placeholder",
+    "qwertyuiop",
     "replace-me",
     "secretsecret",
     "supersecret",
@@ -128,8 +138,35 @@ fn decode_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(pairs))
 }
 
-fn count_distinct(bytes: &[u8]) -> usize {
-    (0..=u8::MAX).filter(|byte| bytes.contains(byte)).count()
+/// From one byte to the next, a random secret takes at least this many different steps; the
+/// alphabet takes one, and one between letters and digits in turn takes two.
+const MIN_DISTINCT_STEPS: usize = 12;
+
+/// The pairs of letters that English words have most often.
+const COMMON_PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng \
+     se ha as ou io le ve co me de hi ri ro ic ne ea ra ce li ch ll be ma si om ur ca el ta la ns \
+     di fo ho pe ec pr ey et cr ke";
+
+/// Whether three in ten pairs of neighbours are common in words: in a random text of 64 different
+/// characters three in a hundred are.
+fn is_made_of_words(text: &[u8]) -> bool {
+    let is_common = |pair: &&[u8]| {
+        let is_lower = pair.iter().all(u8::is_ascii_lowercase);
+        let is_upper = pair.iter().all(u8::is_ascii_uppercase);
+        (is_lower || is_upper)
+            && COMMON_PAIRS
+                .split(' ')
+                .any(|common| common.as_bytes().eq_ignore_ascii_case(pair))
+    };
+    let common = text.windows(2).filter(is_common).count();
+    10 * common >= 3 * (text.len() - 1)
+}
+
+/// Without a copy of them, which would have to be wiped.
+fn count_distinct(bytes: &(impl Iterator<Item = u8> + Clone)) -> usize {
+    (0..=u8::MAX)
+        .filter(|byte| bytes.clone().any(|it| it == *byte))
+        .count()
 }
 
 fn hmac(key: &[u8]) -> HmacSha256 {
@@ -141,7 +178,9 @@ fn hmac(key: &[u8]) -> HmacSha256 {
 #[non_exhaustive]
 pub enum WeakKey {
     /// Fewer than [`SecretKey::MIN_BYTES`].
-    #[error("must have at least 32 bytes; make one with `openssl rand -base64 48`")]
+    #[error(
+        "must have at least 32 bytes, or 64 hexadecimal digits; make one with `openssl rand -base64 48`"
+    )]
     TooShort,
     /// It contains what examples contain.
     #[error("is a placeholder; make one with `openssl rand -base64 48`")]
@@ -149,6 +188,9 @@ pub enum WeakKey {
     /// Fewer than [`SecretKey::MIN_DISTINCT_BYTES`] different bytes.
     #[error("has fewer than 16 different bytes; make one with `openssl rand -base64 48`")]
     TooUniform,
+    /// Its bytes follow each other in order, or it is made of words.
+    #[error("is made of words or follows a pattern; make one with `openssl rand -base64 48`")]
+    Predictable,
 }
 
 /// The operating system has no randomness to give.
@@ -297,6 +339,8 @@ fn symmetric_key_id(secret: &SecretKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
@@ -321,7 +365,29 @@ mod tests {
             (&"a".repeat(64), WeakKey::TooUniform),
             (&"abc".repeat(20), WeakKey::TooUniform),
             (&"0123456789abcdef".repeat(4), WeakKey::TooUniform),
-            (&"0123456789abcde".repeat(3), WeakKey::TooUniform),
+            (&"0123456789abcde".repeat(3), WeakKey::TooShort),
+            // Sixteen random bytes are not thirty-two.
+            ("c3a1f09b7e5d24688f1d0b3c7a96e542", WeakKey::TooShort),
+            ("31415926535897932384626433832795", WeakKey::TooShort),
+            ("abcdefghijklmnopqrstuvwxyz012345", WeakKey::Predictable),
+            ("0123456789abcdefghijklmnopqrstuvwxyz", WeakKey::Predictable),
+            ("zyxwvutsrqponmlkjihgfedcba9876543210", WeakKey::Predictable),
+            ("a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6", WeakKey::Predictable),
+            (
+                "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                WeakKey::Predictable,
+            ),
+            ("secret-key-that-is-very-long-1234567", WeakKey::Predictable),
+            (
+                "this is the signing key of our shop, 2024",
+                WeakKey::Predictable,
+            ),
+            (
+                "THIS_SECRET_IS_AT_LEAST_32_CHARACTERS",
+                WeakKey::Predictable,
+            ),
+            ("correcthorsebatterystaplejwtauth", WeakKey::Predictable),
+            ("qwertyuiopasdfghjklzxcvbnm123456", WeakKey::Placeholder),
         ] {
             assert_eq!(SecretKey::parse(text).unwrap_err(), reason, "{text}");
         }
@@ -336,6 +402,24 @@ mod tests {
             "7d793037a0760186574b0282f2f435e7b1c9a0a4a9d1b3c7e3d5f10223344556",
         ] {
             assert!(SecretKey::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn s13_1_no_generated_secret_is_refused() {
+        let spellings: [fn(&[u8]) -> String; 4] = [
+            |bytes| STANDARD.encode(bytes),
+            |bytes| URL_SAFE_NO_PAD.encode(bytes),
+            |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            |bytes| bytes.iter().map(|byte| format!("{byte:02X}")).collect(),
+        ];
+        let mut bytes = [0; 32];
+        for _ in 0..10_000 {
+            getrandom::fill(&mut bytes).unwrap();
+            for spell in spellings {
+                let text = spell(&bytes);
+                assert!(SecretKey::parse(&text).is_ok(), "{text}");
+            }
         }
         let generated = SecretKey::generate().unwrap();
         let text = std::str::from_utf8(generated.expose()).unwrap();

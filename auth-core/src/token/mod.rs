@@ -3,6 +3,7 @@
 mod access;
 mod claims;
 mod keys;
+mod members;
 mod opaque;
 mod refresh;
 mod throttle;

@@ -2,6 +2,7 @@
 #![cfg(feature = "testing")]
 
 mod accounts;
+mod housekeeping;
 mod revocations;
 mod throttle;
 
@@ -41,6 +42,7 @@ struct Tables {
     sessions: HashMap<SessionId, Session>,
     outbox: HashMap<Uuid, MailRow>,
     events: BTreeMap<Uuid, AuditEvent>,
+    leases: HashMap<String, Timestamp>,
     revocations: watch::Sender<Vec<Revocation>>,
     tries: HashMap<ThrottleKey, TryRecord>,
 }
@@ -56,7 +58,7 @@ struct UserRow {
 struct MailRow {
     mail: NewMail,
     attempts: u32,
-    abandoned: bool,
+    abandoned_at: Option<Timestamp>,
 }
 
 impl MemoryStore {
@@ -87,13 +89,15 @@ impl Tables {
 
     fn insert_mail(&mut self, mail: &NewMail) {
         let waiting = self.outbox.values().any(|row| {
-            !row.abandoned && row.mail.kind == mail.kind && row.mail.to.key() == mail.to.key()
+            row.abandoned_at.is_none()
+                && row.mail.kind == mail.kind
+                && row.mail.to.key() == mail.to.key()
         });
         if !waiting {
             let row = MailRow {
                 mail: mail.clone(),
                 attempts: 0,
-                abandoned: false,
+                abandoned_at: None,
             };
             self.outbox.insert(mail.id, row);
         }
@@ -131,7 +135,7 @@ impl Tables {
     /// The row of a claim that no other worker has taken over.
     fn claimed(&mut self, mail: &ClaimedMail) -> Option<&mut MailRow> {
         let row = self.outbox.get_mut(&mail.id)?;
-        (row.attempts == mail.attempt && !row.abandoned).then_some(row)
+        (row.attempts == mail.attempt && row.abandoned_at.is_none()).then_some(row)
     }
 }
 
@@ -423,7 +427,7 @@ impl OutboxStore for MemoryStore {
     ) -> Result<Option<ClaimedMail>, StoreError> {
         let mut tables = self.lock();
         let due = tables.outbox.values_mut();
-        let due = due.filter(|row| !row.abandoned && row.mail.due <= now);
+        let due = due.filter(|row| row.abandoned_at.is_none() && row.mail.due <= now);
         Ok(due.min_by_key(|row| row.mail.due).map(|row| {
             row.mail.due = now + lease;
             row.attempts += 1;
@@ -455,11 +459,11 @@ impl OutboxStore for MemoryStore {
     async fn abandon_mail(
         &self,
         mail: &ClaimedMail,
-        _now: Timestamp,
+        now: Timestamp,
         _reason: &str,
     ) -> Result<(), StoreError> {
         if let Some(row) = self.lock().claimed(mail) {
-            row.abandoned = true;
+            row.abandoned_at = Some(now);
         }
         Ok(())
     }

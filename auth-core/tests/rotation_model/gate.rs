@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
     AccountStore, Admission, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore,
-    NewMail, NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
-    SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget, UserStore,
+    HousekeepingStore, NewMail, NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore,
+    SessionRotation, SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget,
+    UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
@@ -358,5 +359,33 @@ impl EventStore for GatedStore {
 
     async fn remove_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.store.remove_events(before, limit).await
+    }
+}
+
+#[async_trait]
+impl HousekeepingStore for GatedStore {
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.acquire_lease(name, now, until).await
+    }
+
+    async fn remove_expired_sessions(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.store.remove_expired_sessions(before, limit).await
+    }
+
+    async fn remove_abandoned_mails(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.store.remove_abandoned_mails(before, limit).await
     }
 }

@@ -5,6 +5,7 @@
 
 mod administration;
 mod audit;
+mod housekeeping;
 mod outage;
 mod revocation;
 #[path = "../support/mod.rs"]

@@ -8,6 +8,7 @@ use auth_core::store::StoreError;
 use auth_core::{AuthError, Engine};
 use auth_tower::budgets::RequestBudgets;
 use auth_tower::{AuthApi, IdentifyLayer};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ use crate::cli::Serve;
 use crate::config::{Config, Database};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
+use crate::observe;
 use crate::output::say;
 use crate::serve::{self, Limits, ServeSettings};
 use crate::signals::Signals;
@@ -26,11 +28,9 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let tls = node::tls(&config)?;
     let store = NodeStore::open(&config).await?;
     prepare(&config, &store, flags).await?;
-    let listener = listen(config.bind).await?;
-    let address = listener.local_addr().map_err(|source| CommandError::Bind {
-        address: config.bind,
-        source,
-    })?;
+    let (listener, address) = listen("AUTH_BIND", config.bind).await?;
+    // Before anything is measured.
+    let observing = Observing::begin(&config).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{address}");
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
@@ -43,6 +43,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let (end, ended) = watch::channel(false);
     let mut workers = JoinSet::new();
     workers.spawn(engine.mail_worker(transport).run(until(stopped.clone())));
+    workers.spawn(engine.housekeeper().run(until(stopped.clone())));
     // The last requests leave events too, and bring tokens that may have been revoked.
     let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended.clone())));
     let follower = tokio::spawn(engine.revocation_follower().run(until(ended)));
@@ -56,15 +57,34 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
         signals.received().await;
         stop.send_replace(true);
     });
-    announce(&address);
+    let observer = observing.map(|observing| {
+        announce("observing", &format!("http://{}", observing.address));
+        workers.spawn(observe::keep_up(
+            observing.metrics.clone(),
+            until(stopped.clone()),
+        ));
+        let service = observe::service(api.clone(), observing.metrics);
+        let settings = ServeSettings::default();
+        tokio::spawn(serve::serve(
+            observing.listener,
+            service,
+            settings,
+            until(stopped.clone()),
+        ))
+    });
+    announce("listening", &address);
     let settings = ServeSettings {
         hsts: tls.is_some() || config.behind_tls_proxy,
         tls,
         limits: Limits::default(),
         identify: identify(&config),
+        route_of: observer.is_some().then_some(AuthApi::route_of),
         proxies: config.trusted_proxies,
     };
     serve::serve(listener, api, settings, until(stopped)).await;
+    if let Some(observer) = observer {
+        let _ = observer.await;
+    }
     // The mails in hand are finished, so that they are crossed off and not sent again.
     while workers.join_next().await.is_some() {}
     end.send_replace(true);
@@ -106,10 +126,46 @@ async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, CommandError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| CommandError::Bind { address, source })
+/// Listens, and tells where: the port may have been left to the system.
+async fn listen(
+    setting: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), CommandError> {
+    let failed = |source| CommandError::Bind {
+        setting,
+        address,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// The second listener, and what it shows.
+struct Observing {
+    listener: TcpListener,
+    address: SocketAddr,
+    metrics: PrometheusHandle,
+}
+
+impl Observing {
+    async fn begin(config: &Config) -> Result<Option<Self>, CommandError> {
+        let Some(address) = config.observe_bind else {
+            return Ok(None);
+        };
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "AUTH_OBSERVE_BIND can be reached from other machines, without TLS: whoever reaches \
+                 it sees how busy the node is"
+            );
+        }
+        let (listener, address) = listen("AUTH_OBSERVE_BIND", address).await?;
+        Ok(Some(Self {
+            listener,
+            address,
+            metrics: observe::record(config)?,
+        }))
+    }
 }
 
 /// On the first start of the embedded mode: who can log in, and how to try it.
@@ -154,8 +210,8 @@ fn identify(config: &Config) -> IdentifyLayer {
 }
 
 /// Says that requests can come; one line whatever the log's form, for scripts to wait for.
-fn announce(address: &str) {
-    let _ = writeln!(stderr(), "listening on {address}");
+fn announce(what: &str, address: &str) {
+    let _ = writeln!(stderr(), "{what} on {address}");
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -8,6 +8,7 @@ mod values;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use auth_core::mail::Sender;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
 use auth_core::{
-    Argon2Params, EmailVerification, EngineBuilder, JwtKeys, Rotation, SecretKey, SecretKeys,
+    Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, Rotation, SecretKey,
+    SecretKeys,
 };
 use ipnet::IpNet;
 use zeroize::Zeroizing;
@@ -23,7 +25,7 @@ use zeroize::Zeroizing;
 pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
 use values::{
-    bytes, count, duration, flag, is_local, mail_route, public_url, revocation_feed,
+    address, bytes, count, duration, flag, is_local, mail_route, public_url, revocation_feed,
     revocation_stale,
 };
 
@@ -31,6 +33,9 @@ use crate::cli::Settings;
 
 /// A login looks at all sessions of its user.
 const MAX_SESSIONS: u32 = 10_000;
+
+/// What is made for the first superuser has 43 characters, and must not be too short.
+const ACCEPTED_MIN_LENGTHS: RangeInclusive<usize> = PasswordPolicy::MIN_CHARS..=40;
 
 const MAX_REFRESH_TTL: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
@@ -40,6 +45,8 @@ const MAX_REFRESH_TTL: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 pub struct Config {
     /// Where to listen.
     pub bind: SocketAddr,
+    /// Where to serve health and metrics, too.
+    pub observe_bind: Option<SocketAddr>,
     /// The folder of the embedded database, its keys and its mails.
     pub data_dir: PathBuf,
     /// Where users and sessions are kept.
@@ -70,12 +77,18 @@ pub struct Config {
     pub revocation_feed: RevocationDelivery,
     /// What happens to access tokens while a node does not learn of it.
     pub revocation_stale: StalePolicy,
+    /// How many characters a new password has at least.
+    pub password_min_length: usize,
+    /// Words that must not make up a new password, beside the names in the public URL.
+    pub password_context: Vec<String>,
     /// What new password hashes cost.
     pub argon2: Argon2Params,
     /// The threads that hash passwords.
     pub hash_threads: Option<NonZeroUsize>,
     /// How many passwords may wait for all threads together.
     pub hash_queue: Option<NonZeroUsize>,
+    /// How long audit events stay.
+    pub event_retention: Duration,
     /// Whether clients have budgets of requests.
     pub throttle: bool,
     /// Networks of proxies whose forwarded headers count.
@@ -130,12 +143,8 @@ impl Config {
             .map_or("./auth-data".into(), PathBuf::from);
         let database = database(sources, &data_dir)?;
         let config = Self {
-            bind: sources
-                .parsed("bind", |text| {
-                    text.parse()
-                        .map_err(|_| "must be an address with a port, such as 127.0.0.1:8000")
-                })?
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+            bind: address(sources, "bind")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+            observe_bind: address(sources, "observe_bind")?,
             secret_keys: secret_keys(sources)?,
             jwt_keys: jwt_keys(sources)?,
             public_url: sources.parsed("public_url", public_url)?,
@@ -164,9 +173,13 @@ impl Config {
             revocation_stale: sources
                 .parsed("revocation_stale", revocation_stale)?
                 .unwrap_or_default(),
+            password_min_length: password_min_length(sources)?,
+            password_context: password_context(sources)?,
             argon2: sources.value("argon2")?.unwrap_or_default(),
             hash_threads: count(sources, "hash_threads", 1_024)?,
             hash_queue: count(sources, "hash_queue", 100_000)?,
+            event_retention: duration(sources, "event_retention")?
+                .unwrap_or(Duration::from_secs(90 * 24 * 3600)),
             throttle: flag(sources, "throttle")?.unwrap_or(true),
             trusted_proxies: sources
                 .list("trusted_proxies")
@@ -204,6 +217,7 @@ impl Config {
     fn check(&self, sources: &Sources) -> Result<(), ConfigError> {
         self.check_lifetimes()?;
         self.check_reach()?;
+        check_secrets(sources)?;
         if !self.is_embedded() {
             for name in ["secret_key", "jwt_secret_key"] {
                 if sources.text(name).is_none() {
@@ -338,6 +352,23 @@ fn jwt_keys(sources: &Sources) -> Result<Option<JwtKeys>, ConfigError> {
     Ok(Some(keys))
 }
 
+/// Who shares the key of the access tokens, to verify them, must not be able to make the others.
+fn check_secrets(sources: &Sources) -> Result<(), ConfigError> {
+    let ours = sources.text("secret_key").into_iter();
+    let ours: Vec<_> = ours.chain(sources.list("secret_key_fallbacks")).collect();
+    let current = sources.text("jwt_secret_key").into_iter();
+    let current = current.map(|secret| ("jwt_secret_key", secret));
+    let fallbacks = sources.list("jwt_secret_key_fallbacks");
+    let fallbacks = fallbacks.map(|secret| ("jwt_secret_key_fallbacks", secret));
+    match current.chain(fallbacks).find(|(_, it)| ours.contains(it)) {
+        None => Ok(()),
+        Some((name, _)) => Err(problem(
+            name,
+            "is a secret of SECRET_KEY, too; make another with `openssl rand -base64 48`",
+        )),
+    }
+}
+
 fn no_fallbacks_without(
     sources: &Sources,
     current: &'static str,
@@ -355,6 +386,29 @@ fn max_sessions(sources: &Sources) -> Result<NonZeroU32, ConfigError> {
         _ => Err(format!("must be a whole number from 1 to {MAX_SESSIONS}")),
     })?;
     Ok(most.unwrap_or(EngineBuilder::DEFAULT_MAX_SESSIONS_PER_USER))
+}
+
+fn password_min_length(sources: &Sources) -> Result<usize, ConfigError> {
+    let least = sources.parsed("password_min_length", |text| match text.parse() {
+        Ok(least) if ACCEPTED_MIN_LENGTHS.contains(&least) => Ok(least),
+        _ => Err("must be a whole number from 8 to 40"),
+    })?;
+    Ok(least.unwrap_or(PasswordPolicy::MIN_CHARS))
+}
+
+fn password_context(sources: &Sources) -> Result<Vec<String>, ConfigError> {
+    let words: Vec<_> = sources
+        .list("password_context")
+        .map(str::to_owned)
+        .collect();
+    // The policy finds a shorter word nowhere but as the whole password.
+    if words.iter().any(|word| word.chars().count() < 4) {
+        return Err(problem(
+            "password_context",
+            "must be words of at least 4 characters, separated by commas",
+        ));
+    }
+    Ok(words)
 }
 
 fn rotation(sources: &Sources) -> Result<Rotation, ConfigError> {

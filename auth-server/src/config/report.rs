@@ -38,6 +38,11 @@ impl Config {
         vec![
             ("AUTH_BIND", self.bind.to_string()),
             (
+                "AUTH_OBSERVE_BIND",
+                self.observe_bind
+                    .map_or_else(|| "none".to_owned(), |address| address.to_string()),
+            ),
+            (
                 "AUTH_PUBLIC_URL",
                 self.public_url
                     .clone()
@@ -64,6 +69,11 @@ impl Config {
             ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
             ("AUTH_REVOCATION_FEED", feed.to_owned()),
             ("AUTH_REVOCATION_STALE", stale.to_owned()),
+            (
+                "AUTH_PASSWORD_MIN_LENGTH",
+                format!("{} characters", self.password_min_length),
+            ),
+            ("AUTH_PASSWORD_CONTEXT", self.password_context.join(",")),
             ("AUTH_ARGON2", self.argon2.to_string()),
             (
                 "AUTH_HASH_THREADS",

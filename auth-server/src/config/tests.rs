@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 
 const SECRET: &str = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
+const OTHER_SECRET: &str = "Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg";
 
 fn load(variables: &[(&str, &str)]) -> Result<Config, String> {
     load_with(&Settings::default(), variables)
@@ -22,7 +23,7 @@ fn production<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
             "postgres://auth:hunter2@db.example.org/auth",
         ),
         ("SECRET_KEY", SECRET),
-        ("JWT_SECRET_KEY", SECRET),
+        ("JWT_SECRET_KEY", OTHER_SECRET),
         ("AUTH_MAIL", "smtps://mailer:hunter3@mail.example.org"),
     ];
     variables.extend(more);
@@ -46,11 +47,15 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(config.mail.to_string(), "folder:./auth-data/outbox");
     assert_eq!(config.access_ttl, Duration::from_secs(300));
     assert_eq!(config.refresh_ttl, Duration::from_secs(1_209_600));
-    assert_eq!(config.refresh_idle_ttl, None);
+    assert_eq!((config.refresh_idle_ttl, config.observe_bind), (None, None));
     assert_eq!(config.max_sessions.get(), 100);
     assert_eq!(config.rotation, Rotation::Off);
     assert_eq!(config.email_verification, EmailVerification::Required);
     assert_eq!(config.argon2.to_string(), "m=19456,t=2,p=1");
+    assert_eq!(
+        (config.password_min_length, config.password_context.len()),
+        (8, 0)
+    );
     assert_eq!(config.max_body, 16 * 1024);
     assert_eq!(config.revocation_feed, RevocationDelivery::Notify);
     assert_eq!(config.revocation_stale, StalePolicy::Accept);
@@ -113,6 +118,7 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
     for (variable, value) in [
         ("AUTH_BIND", "localhost"),
         ("AUTH_BIND", "127.0.0.1"),
+        ("AUTH_OBSERVE_BIND", "9100"),
         ("DATABASE_URL", "mysql://host/name"),
         ("DATABASE_URL", "sqlite://"),
         ("AUTH_ACCESS_TTL", "5"),
@@ -133,6 +139,10 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_JWT_ALGORITHM", "none"),
         ("AUTH_JWT_ALGORITHM", "EdDSA"),
         ("AUTH_JWT_KEYS", "keys"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "7"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "41"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "long"),
+        ("AUTH_PASSWORD_CONTEXT", "wonderland,abc"),
         ("AUTH_ARGON2", "m=1024,t=1,p=1"),
         ("AUTH_ARGON2", "much"),
         ("AUTH_ACCESS_TTL", "0"),
@@ -237,10 +247,38 @@ fn s13_1_weak_secrets_are_refused_by_name() {
     }
     refuses(&[("SECRET_KEY_FALLBACKS", SECRET)], "SECRET_KEY");
     let long_digits = "31415926535897932384626433832795";
+    refuses(&[("SECRET_KEY", long_digits)], "64 hexadecimal digits");
     refuses(
-        &[("SECRET_KEY", long_digits)],
-        "fewer than 16 different bytes",
+        &[("SECRET_KEY", "secret-key-that-is-very-long-1234567")],
+        "openssl rand -base64 48",
     );
+}
+
+#[test]
+fn s13_1_one_secret_is_not_for_two_purposes() {
+    let both = [("SECRET_KEY", SECRET), ("JWT_SECRET_KEY", OTHER_SECRET)];
+    assert!(load(&both).is_ok());
+    for (variables, names) in [
+        (
+            vec![("SECRET_KEY", SECRET), ("JWT_SECRET_KEY", SECRET)],
+            "JWT_SECRET_KEY",
+        ),
+        (
+            [&both[..], &[("SECRET_KEY_FALLBACKS", OTHER_SECRET)]].concat(),
+            "JWT_SECRET_KEY",
+        ),
+        (
+            [&both[..], &[("JWT_SECRET_KEY_FALLBACKS", SECRET)]].concat(),
+            "JWT_SECRET_KEY_FALLBACKS",
+        ),
+    ] {
+        let message = load(&variables).unwrap_err();
+        assert!(
+            message.starts_with(&format!("{names} ")) && message.contains("make another"),
+            "{message}"
+        );
+        assert!(!message.contains(SECRET) && !message.contains(OTHER_SECRET));
+    }
 }
 
 #[test]
@@ -330,15 +368,15 @@ fn s13_2_a_file_with_secrets_is_the_owners_alone() {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         load_with(
             &flags,
-            &[("SECRET_KEY", SECRET), ("JWT_SECRET_KEY", SECRET)],
+            &[("SECRET_KEY", SECRET), ("JWT_SECRET_KEY", OTHER_SECRET)],
         )
     };
     for secret in [
         format!("secret_key = \"{SECRET}\"\n"),
         format!("\"secret_key\" = \"{SECRET}\"\n"),
-        format!("jwt_secret_key = \"{SECRET}\"\n"),
+        format!("jwt_secret_key = \"{OTHER_SECRET}\"\n"),
         format!("secret_key_fallbacks = [\"{SECRET}\"]\n"),
-        format!("jwt_secret_key_fallbacks = [\"{SECRET}\"]\n"),
+        format!("jwt_secret_key_fallbacks = [\"{OTHER_SECRET}\"]\n"),
         "database_url = \"postgres://u:hunter2@127.0.0.1/x\"\nmail = \"folder:out\"\n".to_owned(),
         "mail = \"smtps://u:hunter2@127.0.0.1\"\n".to_owned(),
     ] {
@@ -369,8 +407,10 @@ fn s13_2_a_secret_may_stand_in_a_file_of_its_own() {
         );
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let config = load(&[("SECRET_KEY_FILE", path), ("JWT_SECRET_KEY_FILE", path)]).unwrap();
-    assert!(config.secret_keys.is_some() && config.jwt_keys.is_some());
+    for variable in ["SECRET_KEY_FILE", "JWT_SECRET_KEY_FILE"] {
+        let config = load(&[(variable, path)]).unwrap();
+        assert!(config.secret_keys.is_some() || config.jwt_keys.is_some());
+    }
     refuses(
         &[("SECRET_KEY", SECRET), ("SECRET_KEY_FILE", path)],
         "SECRET_KEY_FILE",

@@ -1,5 +1,6 @@
 //! Reading the values that are more than a name.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -68,6 +69,16 @@ pub(super) fn flag(sources: &Sources, name: &'static str) -> Result<Option<bool>
         "true" | "on" | "yes" | "1" => Ok(true),
         "false" | "off" | "no" | "0" => Ok(false),
         _ => Err("must be `true` or `false` (`on` or `off`)"),
+    })
+}
+
+pub(super) fn address(
+    sources: &Sources,
+    name: &'static str,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    sources.parsed(name, |text| {
+        text.parse()
+            .map_err(|_| "must be an address with a port, such as 127.0.0.1:8000")
     })
 }
 

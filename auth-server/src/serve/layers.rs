@@ -21,6 +21,7 @@ use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span};
 
 use super::body::RequestBody;
+use super::count::{CountLayer, RouteOf};
 use super::framing;
 use super::limits::Limits;
 
@@ -37,6 +38,7 @@ pub(super) fn around<S, B>(
     limits: &Limits,
     identify: IdentifyLayer,
     hsts: bool,
+    route_of: Option<RouteOf>,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
@@ -56,6 +58,7 @@ where
 {
     let limits = *limits;
     ServiceBuilder::new()
+        .option_layer(route_of.map(|route_of| CountLayer { route_of }))
         .map_request(without_request_id)
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(identify)

@@ -3,6 +3,7 @@
 mod activity;
 mod body;
 mod connection;
+mod count;
 mod framing;
 mod layers;
 mod limits;
@@ -44,6 +45,8 @@ pub struct ServeSettings {
     pub hsts: bool,
     /// How to find out who the clients are.
     pub identify: IdentifyLayer,
+    /// Names the route of a path, to [count](metrics) requests by; without it none is counted.
+    pub route_of: Option<fn(&str) -> Option<&'static str>>,
     /// Networks of proxies, from which as many connections may come as there may be in all.
     pub proxies: Vec<IpNet>,
 }
@@ -73,7 +76,13 @@ pub async fn serve<S, B>(
     let graceful = GracefulShutdown::new();
     let tasks = Tasks::new();
     let spawner = tasks.spawner();
-    let service = layers::around(service, &limits, settings.identify, settings.hsts);
+    let service = layers::around(
+        service,
+        &limits,
+        settings.identify,
+        settings.hsts,
+        settings.route_of,
+    );
     let tls = settings.tls.map(Tls::acceptor);
     let connections = Connections::new(service, tls, limits, spawner.clone());
     let mut shutdown = pin!(shutdown);

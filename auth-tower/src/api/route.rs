@@ -19,7 +19,7 @@ pub(super) enum Endpoint {
 /// A path with the methods it takes.
 #[derive(Debug)]
 pub(super) struct Route {
-    path: &'static str,
+    pub(super) path: &'static str,
     /// As the `Allow` header lists them.
     pub(super) methods: &'static str,
     pub(super) endpoint: Endpoint,

@@ -64,6 +64,21 @@ impl AuthApi {
         Route::at(path).is_some()
     }
 
+    /// The route of a path as the [module](crate::api) lists it, without the slash at the end.
+    ///
+    /// For metrics and logs, where a path would let strangers choose any number of names.
+    ///
+    /// ```
+    /// use auth_tower::AuthApi;
+    ///
+    /// assert_eq!(AuthApi::route_of("/api/auth/token/"), Some("/api/auth/token"));
+    /// assert_eq!(AuthApi::route_of("/api/auth/nothing/"), None);
+    /// ```
+    #[must_use]
+    pub fn route_of(path: &str) -> Option<&'static str> {
+        Route::at(path).map(|route| route.path)
+    }
+
     /// Takes one request out of the client's budget, if the client is known.
     pub(super) fn spend(&self, on: Limited, context: &RequestContext) -> Result<(), ApiError> {
         let (Some(limiters), Some(client)) = (&self.limiters, context.client) else {

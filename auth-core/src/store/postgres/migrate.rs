@@ -43,6 +43,11 @@ fn migrations() -> Vec<Migration> {
             "sessions_use",
             include_str!("../../../migrations/postgres/0007_sessions_use.sql"),
         ),
+        stored::migration(
+            8,
+            "housekeeping",
+            include_str!("../../../migrations/postgres/0008_housekeeping.sql"),
+        ),
     ]
 }
 

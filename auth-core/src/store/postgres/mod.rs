@@ -4,6 +4,7 @@ mod accounts;
 mod connection;
 mod error;
 mod events;
+mod housekeeping;
 mod migrate;
 mod notification;
 mod outbox;

@@ -42,6 +42,11 @@ fn migrations() -> Vec<Migration> {
             "sessions_use",
             include_str!("../../../migrations/sqlite/0007_sessions_use.sql"),
         ),
+        stored::migration(
+            8,
+            "housekeeping",
+            include_str!("../../../migrations/sqlite/0008_housekeeping.sql"),
+        ),
     ]
 }
 

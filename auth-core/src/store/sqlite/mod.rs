@@ -8,6 +8,7 @@ mod accounts;
 mod connection;
 mod error;
 mod events;
+mod housekeeping;
 mod migrate;
 mod outbox;
 mod revocations;

@@ -28,6 +28,7 @@
 mod accounts;
 mod events;
 mod fixtures;
+mod housekeeping;
 mod outbox;
 mod revocations;
 mod rotation;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 pub use self::accounts::*;
 pub use self::events::*;
+pub use self::housekeeping::*;
 pub use self::outbox::*;
 pub use self::revocations::*;
 pub use self::rotation::*;
@@ -150,6 +152,11 @@ macro_rules! store_conformance {
             s5_6_of_many_tries_at_once_the_budget_admits_its_number
             s12_6_removes_tries_that_count_no_longer
             gives_tries_back
+            s12_6_a_lease_is_held_by_one_until_it_ends
+            s12_6_of_many_who_want_a_lease_one_gets_it
+            s12_6_removes_expired_sessions
+            s12_6_removes_abandoned_mails
+            s12_6_cleaners_at_once_share_the_work
         }
     };
     (@cases $module:ident $factory:ident $($case:ident)*) => {
@@ -182,6 +189,7 @@ mod tests {
             include_str!("throttle.rs"),
             include_str!("accounts.rs"),
             include_str!("revocations.rs"),
+            include_str!("housekeeping.rs"),
         ] {
             for line in source.lines() {
                 let Some(case) = line.strip_prefix("pub async fn ") else {

@@ -453,6 +453,35 @@ fn s6_12_duplicate_members_are_refused() {
 }
 
 #[test]
+fn s6_12_duplicate_members_that_we_do_not_know_are_refused() {
+    let (header_text, claims_text) = (header().to_string(), claims().to_string());
+    let with_members = |object: &str, members: &str| format!("{{{members},{}", &object[1..]);
+    for twice in [
+        r#""scope":"a","scope":"b""#,
+        r#""scope":"a","scope":"a""#,
+        r#""a":1,"b":2,"c":3,"a":{}"#,
+        // The same name, written in another way.
+        r#""scope":"a","\u0073cope":"b""#,
+        r#""":1,"":1"#,
+    ] {
+        refuses_text(&header_text, &with_members(&claims_text, twice));
+        refuses_text(&with_members(&header_text, twice), &claims_text);
+    }
+    let client_ids = with_members(&claims_text, r#""client_id":"a""#);
+    refuses_text(&header_text, &client_ids);
+    for once in [
+        r#""scope":"a","Scope":"b""#,
+        r#""a":1,"b":2,"c":3,"":4"#,
+        // Nobody reads within members that we do not know.
+        r#""nested":{"a":1,"a":2}"#,
+    ] {
+        let claims = with_members(&claims_text, once);
+        let verdict = verdict(&with_members(&header_text, once), &claims);
+        assert!(verdict.is_ok(), "{once}: {verdict:?}");
+    }
+}
+
+#[test]
 fn s6_12_only_objects_are_read() {
     for text in [
         "",

@@ -1,0 +1,163 @@
+//! Removing what nobody needs any more.
+
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Clock;
+use crate::store::{Store, StoreError};
+
+/// How often to look for work, and how long one node has it for itself.
+const INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// Leaves the database to others between two batches.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The lease of the node that cleans up.
+const LEASE: &str = "housekeeping";
+
+/// Mails that were given up stay this long for the operator.
+const KEEP_MAILS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Removes sessions, mails, audit events, counts of failed logins and revocations that have been over
+/// for long; run one on each node.
+///
+/// One node at a time does it, every ten minutes, in small batches. What fails is tried again the
+/// next time, by whichever node.
+#[derive(Debug)]
+pub struct Housekeeper {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    keep: Retention,
+    batch: NonZeroU32,
+}
+
+/// How long what is over stays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    pub(crate) sessions: Duration,
+    pub(crate) events: Duration,
+}
+
+impl Housekeeper {
+    /// The most rows that are removed at once, by default.
+    pub const DEFAULT_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
+
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keep: Retention) -> Self {
+        Self {
+            store,
+            clock,
+            keep,
+            batch: Self::DEFAULT_BATCH,
+        }
+    }
+
+    /// Sets how many rows are removed at once (1,000 by default).
+    #[must_use]
+    pub fn with_batch(mut self, rows: NonZeroU32) -> Self {
+        self.batch = rows;
+        self
+    }
+
+    /// Cleans up at once and then every ten minutes, until `shutdown` is done.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = self.clean_and_tell() => {}
+            }
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Removes everything that may go now, unless a node has done so in the last ten minutes: for
+    /// hosts with a scheduler of their own, and for tests.
+    ///
+    /// Returns what was removed, or `None` if it was not this node's turn.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; what was removed before stays removed.
+    pub async fn clean(&self) -> Result<Option<Removals>, StoreError> {
+        let now = self.clock.now();
+        if !self.store.acquire_lease(LEASE, now, now + INTERVAL).await? {
+            return Ok(None);
+        }
+        let store = &*self.store;
+        let batch = self.batch.get();
+        let sessions = now - self.keep.sessions;
+        let events = now - self.keep.events;
+        let mails = now - KEEP_MAILS;
+        Ok(Some(Removals {
+            sessions: self
+                .exhaust(|| store.remove_expired_sessions(sessions, batch))
+                .await?,
+            mails: self
+                .exhaust(|| store.remove_abandoned_mails(mails, batch))
+                .await?,
+            events: self.exhaust(|| store.remove_events(events, batch)).await?,
+            tries: self.exhaust(|| store.remove_tries(now, batch)).await?,
+            revocations: self
+                .exhaust(|| store.remove_revocations(now, batch))
+                .await?,
+        }))
+    }
+
+    /// Removes batch after batch, until one is not full.
+    async fn exhaust<F>(&self, remove: impl Fn() -> F) -> Result<u64, StoreError>
+    where
+        F: Future<Output = Result<u64, StoreError>>,
+    {
+        let mut removed = 0;
+        loop {
+            let batch = remove().await?;
+            removed += batch;
+            if batch < u64::from(self.batch.get()) {
+                return Ok(removed);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn clean_and_tell(&self) {
+        match self.clean().await {
+            Ok(None) => {}
+            Ok(Some(removed)) if removed == Removals::default() => {}
+            Ok(Some(removed)) => tracing::info!(
+                sessions = removed.sessions,
+                mails = removed.mails,
+                events = removed.events,
+                tries = removed.tries,
+                revocations = removed.revocations,
+                "old rows were removed"
+            ),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "old rows could not be removed"
+            ),
+        }
+    }
+}
+
+/// What a [`Housekeeper`] has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removals {
+    /// Sessions that had expired.
+    pub sessions: u64,
+    /// Mails that had been given up.
+    pub mails: u64,
+    /// Audit events.
+    pub events: u64,
+    /// Counts of failed logins that counted no longer.
+    pub tries: u64,
+    /// Revocations of tokens that have expired.
+    pub revocations: u64,
+}

@@ -1,0 +1,99 @@
+//! Housekeeping in PostgreSQL.
+
+use async_trait::async_trait;
+use sqlx::{Error, PgPool};
+
+use super::{PostgresStore, Replay, rows};
+use crate::Timestamp;
+use crate::store::{HousekeepingStore, StoreError};
+
+#[async_trait]
+impl HousekeepingStore for PostgresStore {
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Unsafe, || acquire(&self.pool, name, now, until))
+            .await
+    }
+
+    async fn remove_expired_sessions(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.run(Replay::Safe, || delete_sessions(&self.pool, before, limit))
+            .await
+    }
+
+    async fn remove_abandoned_mails(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.run(Replay::Safe, || delete_mails(&self.pool, before, limit))
+            .await
+    }
+}
+
+async fn acquire(
+    pool: &PgPool,
+    name: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, Error> {
+    let taken = sqlx::query(
+        "INSERT INTO auth_leases (name, held_until)
+         VALUES ($1, $3)
+         ON CONFLICT (name) DO UPDATE
+         SET held_until = excluded.held_until
+         WHERE auth_leases.held_until <= $2",
+    )
+    .bind(name)
+    .bind(rows::to_sql(now)?)
+    .bind(rows::to_sql(until)?)
+    .execute(pool)
+    .await?;
+    Ok(taken.rows_affected() == 1)
+}
+
+/// Passes over a session that a request has locked: its turn comes again.
+async fn delete_sessions(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_sessions
+         WHERE id IN (
+             SELECT id
+             FROM auth_sessions
+             WHERE expires_at < $1
+             ORDER BY expires_at
+             LIMIT $2
+             FOR UPDATE SKIP LOCKED
+         )",
+    )
+    .bind(rows::to_sql(before)?)
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
+async fn delete_mails(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_outbox
+         WHERE id IN (
+             SELECT id
+             FROM auth_outbox
+             WHERE abandoned_at < $1
+             ORDER BY abandoned_at
+             LIMIT $2
+             FOR UPDATE SKIP LOCKED
+         )",
+    )
+    .bind(rows::to_sql(before)?)
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}
