@@ -16,8 +16,8 @@ use auth_core::store::{EventFilter, Store};
 use auth_core::testing::ManualClock;
 use auth_core::{
     Argon2Params, AuthService, EmailVerification, Engine, EngineBuilder, IdempotencyKey, JwtKeys,
-    Login, Password, PasswordHasher, Registration, RequestContext, Rotation, SecretKey, SecretKeys,
-    Session, SettingsError, Superuser, Timestamp, UserId,
+    Login, LoginThrottle, Password, PasswordHasher, Registration, RequestContext, Rotation,
+    SecretKey, SecretKeys, Session, SettingsError, Superuser, Timestamp, UserId,
 };
 
 const PASSWORD: &str = "correct horse battery";
