@@ -363,7 +363,7 @@ mod tests {
                 WeakKey::Placeholder,
             ),
             (&"a".repeat(64), WeakKey::TooUniform),
-            (&"abc".repeat(20), WeakKey::TooUniform),
+            (&"xyz".repeat(20), WeakKey::TooUniform),
             (&"0123456789abcdef".repeat(4), WeakKey::TooUniform),
             (&"0123456789abcde".repeat(3), WeakKey::TooShort),
             // Sixteen random bytes are not thirty-two.

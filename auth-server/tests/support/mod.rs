@@ -114,6 +114,11 @@ impl Server {
         format!("{}{path}", self.address)
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     pub fn socket_address(&self) -> &str {
         self.address.split_once("://").unwrap().1
     }

@@ -149,7 +149,7 @@ macro_rules! store_conformance {
             s5_5_a_login_settles_what_was_counted
             s5_5_a_refused_try_takes_nothing
             s5_6_budgets_in_any_order_never_deadlock
-            s5_6_of_many_tries_at_once_the_budget_admits_its_number
+            s5_6_s15_2_of_many_tries_at_once_the_budget_admits_its_number
             s12_6_removes_tries_that_count_no_longer
             gives_tries_back
             s12_6_a_lease_is_held_by_one_until_it_ends

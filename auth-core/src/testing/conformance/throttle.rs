@@ -43,7 +43,7 @@ async fn log_in(store: &Arc<dyn Store>, user: &NewUser, settlement: LoginSettlem
 }
 
 /// Of many tries at once, exactly those are admitted that the budget has.
-pub async fn s5_6_of_many_tries_at_once_the_budget_admits_its_number(store: Arc<dyn Store>) {
+pub async fn s5_6_s15_2_of_many_tries_at_once_the_budget_admits_its_number(store: Arc<dyn Store>) {
     let outcomes = race(CROWD, |_| {
         let store = Arc::clone(&store);
         async move {
