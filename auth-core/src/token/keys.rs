@@ -383,7 +383,7 @@ mod tests {
                 WeakKey::Predictable,
             ),
             ("THIS_SECRET_IS_AT_LEAST_32_CHARACTERS", WeakKey::TooUniform),
-            ("correcthorsebatterystaplejwtauth", WeakKey::Predictable),
+            ("correcthorsebatterystaplejwtauth", WeakKey::TooUniform),
             ("qwertyuiopasdfghjklzxcvbnm123456", WeakKey::Placeholder),
         ] {
             assert_eq!(SecretKey::parse(text).unwrap_err(), reason, "{text}");
