@@ -165,7 +165,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// The user then has at most [`at_most`](NewSession::at_most) live sessions, also after many
     /// logins at once: of the others, those that began first end as of
-    /// [`RevocationReason::SessionLimit`].
+    /// [`SessionLimit`](crate::RevocationReason::SessionLimit).
     ///
     /// # Errors
     ///
