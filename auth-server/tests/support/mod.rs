@@ -119,6 +119,14 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Where health and metrics are, if the server tells.
+    pub fn observe_url(&self, path: &str) -> Option<String> {
+        let log = self.log();
+        let mut lines = log.lines();
+        let address = lines.find_map(|line| line.strip_prefix("observing on "))?;
+        Some(format!("{address}{path}"))
+    }
+
     pub fn socket_address(&self) -> &str {
         self.address.split_once("://").unwrap().1
     }
