@@ -1,5 +1,7 @@
 //! Health and metrics at an address of their own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use reqwest::{Client, Method, Response};
