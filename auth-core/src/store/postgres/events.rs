@@ -50,11 +50,13 @@ async fn append(pool: &PgPool, events: &[AuditEvent]) -> Result<(), Error> {
     .map(drop)
 }
 
-/// For the transaction of the act that the event tells of.
+/// For the transaction of the act that the event tells of; an act that is run again, since nobody
+/// knows whether it was committed, tells of it once.
 pub(super) async fn insert(executor: impl PgExecutor<'_>, event: &AuditEvent) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(event.id)
     .bind(rows::to_sql(event.at)?)

@@ -199,3 +199,22 @@ pub async fn of_acts_at_once_none_leaves_no_superuser(store: Arc<dyn Store>) {
         ids = survivors;
     }
 }
+
+/// An act that is done again, as after a connection that broke before the answer, succeeds, and is
+/// told of once.
+pub async fn s14_4_an_act_that_is_done_again_is_told_of_once(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = alice.user.id;
+    let told = event().about(id);
+    let before = store.list_events(&EventFilter::default()).await.unwrap();
+    for _ in 0..2 {
+        let ending = ending(REASON);
+        let done = store.deactivate_user(id, &ending, &told).await;
+        assert!(done.unwrap());
+        let ended = store.revoke_user_sessions(id, None, &ending, &told).await;
+        assert_eq!(ended.unwrap(), 0);
+        assert!(store.activate_user(id, &told).await.unwrap());
+    }
+    let after = store.list_events(&EventFilter::default()).await.unwrap();
+    assert_eq!(after.len(), before.len() + 1);
+}

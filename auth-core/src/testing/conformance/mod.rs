@@ -125,6 +125,7 @@ macro_rules! store_conformance {
             takes_any_reason_for_the_operator
             s12_6_removes_events_from_before_a_time
             s14_4_an_act_and_its_event_are_one
+            s14_4_an_act_that_is_done_again_is_told_of_once
             s14_4_lists_events_as_they_were_told
             s14_4_tells_of_a_login_that_begins_a_session
             s14_4_tells_of_a_logout_once_and_whose_it_was
