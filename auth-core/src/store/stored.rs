@@ -6,7 +6,7 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::{Ending, EventFilter, ThrottleKey, TryRecord};
+use super::{Ending, EventFilter, StoreError, ThrottleKey, TryRecord};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
@@ -174,4 +174,22 @@ pub(super) fn is_news(record: &TryRecord, known_until: Timestamp) -> bool {
         || record
             .known_until
             .is_none_or(|until| until + DAY <= known_until)
+}
+
+/// What became of a change to an account.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    Done,
+    NoSuchUser,
+    LastSuperuser,
+}
+
+impl From<Change> for Result<bool, StoreError> {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Done => Ok(true),
+            Change::NoSuchUser => Ok(false),
+            Change::LastSuperuser => Err(StoreError::LastSuperuser),
+        }
+    }
 }

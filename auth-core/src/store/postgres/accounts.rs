@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, sessions};
 use crate::audit::AuditEvent;
-use crate::store::{AccountStore, Ending, StoreError, stored};
+use crate::store::stored::{self, Change};
+use crate::store::{AccountStore, Ending, StoreError};
 use crate::{PasswordHash, SessionId, UserId};
 
 #[async_trait]
@@ -21,11 +22,13 @@ impl AccountStore for PostgresStore {
             deactivate(&self.pool, self.delivery, id, ending, event)
         })
         .await?
+        .into()
     }
 
     async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
         self.run(Replay::Safe, || activate(&self.pool, id, event))
-            .await
+            .await?
+            .into()
     }
 
     async fn delete_user(
@@ -34,15 +37,18 @@ impl AccountStore for PostgresStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Safe, || {
+        // A second run would find nobody.
+        self.run(Replay::Unsafe, || {
             delete(&self.pool, self.delivery, id, ending, event)
         })
         .await?
+        .into()
     }
 
     async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
         self.run(Replay::Safe, || grant(&self.pool, id, event))
-            .await
+            .await?
+            .into()
     }
 
     async fn revoke_superuser(
@@ -55,6 +61,7 @@ impl AccountStore for PostgresStore {
             demote(&self.pool, self.delivery, id, ending, event)
         })
         .await?
+        .into()
     }
 
     async fn change_password(
@@ -76,7 +83,8 @@ impl AccountStore for PostgresStore {
                 event,
             )
         })
-        .await
+        .await?
+        .into()
     }
 }
 
@@ -108,44 +116,38 @@ async fn deactivate(
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Result<bool, StoreError>, Error> {
+) -> Result<Change, Error> {
     let mut transaction = begin(pool).await?;
     if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Err(StoreError::LastSuperuser));
+        return Ok(Change::LastSuperuser);
     }
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_active = FALSE
          WHERE id = $1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(Ok(false));
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
     sessions::end_sessions_of(&mut transaction, delivery, id, None, ending, event.at).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Ok(true))
+    finish(transaction, event).await
 }
 
-async fn activate(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
+async fn activate(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<Change, Error> {
     let mut transaction = begin(pool).await?;
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_active = TRUE
          WHERE id = $1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(false);
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    finish(transaction, event).await
 }
 
 /// The sessions end before they go with the user: their revocations stay. From the first change on
@@ -156,51 +158,45 @@ async fn delete(
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Result<bool, StoreError>, Error> {
+) -> Result<Change, Error> {
     let mut transaction = begin(pool).await?;
     if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Err(StoreError::LastSuperuser));
+        return Ok(Change::LastSuperuser);
     }
-    let locked = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_active = FALSE
          WHERE id = $1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if locked.rows_affected() == 0 {
-        return Ok(Ok(false));
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
     sessions::end_sessions_of(&mut transaction, delivery, id, None, ending, event.at).await?;
-    sqlx::query(
+    change(
+        &mut transaction,
         "DELETE FROM auth_users
          WHERE id = $1",
+        id,
     )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
     .await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Ok(true))
+    finish(transaction, event).await
 }
 
-async fn grant(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
+async fn grant(pool: &PgPool, id: UserId, event: &AuditEvent) -> Result<Change, Error> {
     let mut transaction = begin(pool).await?;
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_superuser = TRUE
          WHERE id = $1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(false);
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    finish(transaction, event).await
 }
 
 async fn demote(
@@ -209,27 +205,24 @@ async fn demote(
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Result<bool, StoreError>, Error> {
+) -> Result<Change, Error> {
     let mut transaction = begin(pool).await?;
     if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Err(StoreError::LastSuperuser));
+        return Ok(Change::LastSuperuser);
     }
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_superuser = FALSE
          WHERE id = $1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(Ok(false));
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
     let revocation = stored::revocation_of_user(id, ending);
     revocations::record(&mut transaction, delivery, &[revocation]).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Ok(true))
+    finish(transaction, event).await
 }
 
 async fn replace_hash(
@@ -240,7 +233,7 @@ async fn replace_hash(
     except: Option<SessionId>,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<bool, Error> {
+) -> Result<Change, Error> {
     let mut transaction = begin(pool).await?;
     let updated = sqlx::query(
         "UPDATE auth_users
@@ -252,10 +245,28 @@ async fn replace_hash(
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(Change::NoSuchUser);
     }
     sessions::end_sessions_of(&mut transaction, delivery, id, except, ending, event.at).await?;
+    finish(transaction, event).await
+}
+
+/// Changes the user's row, which is locked from then on; tells whether there is one.
+async fn change(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    id: UserId,
+) -> Result<bool, Error> {
+    let changed = sqlx::query(statement).bind(id.as_uuid());
+    Ok(changed.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Leaves the event with the change.
+async fn finish(
+    mut transaction: Transaction<'_, Postgres>,
+    event: &AuditEvent,
+) -> Result<Change, Error> {
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Change::Done)
 }

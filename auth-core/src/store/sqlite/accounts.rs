@@ -1,11 +1,12 @@
 //! What happens to accounts in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Error, SqliteConnection, SqlitePool};
+use sqlx::{Error, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::{SqliteStore, error::store_error, events, revocations, sessions};
 use crate::audit::AuditEvent;
-use crate::store::{AccountStore, Ending, StoreError, stored};
+use crate::store::stored::{self, Change};
+use crate::store::{AccountStore, Ending, StoreError};
 use crate::{PasswordHash, SessionId, UserId};
 
 #[async_trait]
@@ -18,12 +19,12 @@ impl AccountStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let outcome = deactivate(&self.writer, id, ending, event).await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)?
+        outcome.map_err(store_error)?.into()
     }
 
     async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
         let outcome = activate(&self.writer, id, event).await;
-        outcome.map_err(store_error)
+        outcome.map_err(store_error)?.into()
     }
 
     async fn delete_user(
@@ -34,12 +35,12 @@ impl AccountStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let outcome = delete(&self.writer, id, ending, event).await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)?
+        outcome.map_err(store_error)?.into()
     }
 
     async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
         let outcome = grant(&self.writer, id, event).await;
-        outcome.map_err(store_error)
+        outcome.map_err(store_error)?.into()
     }
 
     async fn revoke_superuser(
@@ -50,7 +51,7 @@ impl AccountStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let outcome = demote(&self.writer, id, ending, event).await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)?
+        outcome.map_err(store_error)?.into()
     }
 
     async fn change_password(
@@ -63,7 +64,7 @@ impl AccountStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let outcome = replace_hash(&self.writer, id, replacement, except, ending, event).await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)
+        outcome.map_err(store_error)?.into()
     }
 }
 
@@ -83,44 +84,38 @@ async fn deactivate(
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Result<bool, StoreError>, Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Err(StoreError::LastSuperuser));
+        return Ok(Change::LastSuperuser);
     }
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_active = FALSE
          WHERE id = ?1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(Ok(false));
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
     sessions::end_sessions_of(&mut transaction, id, None, ending, event.at).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Ok(true))
+    finish(transaction, event).await
 }
 
-async fn activate(pool: &SqlitePool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
+async fn activate(pool: &SqlitePool, id: UserId, event: &AuditEvent) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_active = TRUE
          WHERE id = ?1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(false);
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    finish(transaction, event).await
 }
 
 /// The sessions end before they go with the user: their revocations stay. From the first change on
@@ -130,51 +125,45 @@ async fn delete(
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Result<bool, StoreError>, Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Err(StoreError::LastSuperuser));
+        return Ok(Change::LastSuperuser);
     }
-    let locked = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_active = FALSE
          WHERE id = ?1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if locked.rows_affected() == 0 {
-        return Ok(Ok(false));
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
     sessions::end_sessions_of(&mut transaction, id, None, ending, event.at).await?;
-    sqlx::query(
+    change(
+        &mut transaction,
         "DELETE FROM auth_users
          WHERE id = ?1",
+        id,
     )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
     .await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Ok(true))
+    finish(transaction, event).await
 }
 
-async fn grant(pool: &SqlitePool, id: UserId, event: &AuditEvent) -> Result<bool, Error> {
+async fn grant(pool: &SqlitePool, id: UserId, event: &AuditEvent) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_superuser = TRUE
          WHERE id = ?1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(false);
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    finish(transaction, event).await
 }
 
 async fn demote(
@@ -182,27 +171,24 @@ async fn demote(
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Result<bool, StoreError>, Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Err(StoreError::LastSuperuser));
+        return Ok(Change::LastSuperuser);
     }
-    let updated = sqlx::query(
+    let is_there = change(
+        &mut transaction,
         "UPDATE auth_users
          SET is_superuser = FALSE
          WHERE id = ?1",
-    )
-    .bind(id.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(Ok(false));
+        id,
+    );
+    if !is_there.await? {
+        return Ok(Change::NoSuchUser);
     }
     let revocation = stored::revocation_of_user(id, ending);
     revocations::record(&mut transaction, &revocation).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Ok(true))
+    finish(transaction, event).await
 }
 
 async fn replace_hash(
@@ -212,7 +198,7 @@ async fn replace_hash(
     except: Option<SessionId>,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<bool, Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let updated = sqlx::query(
         "UPDATE auth_users
@@ -224,10 +210,28 @@ async fn replace_hash(
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(Change::NoSuchUser);
     }
     sessions::end_sessions_of(&mut transaction, id, except, ending, event.at).await?;
+    finish(transaction, event).await
+}
+
+/// Changes the user's row, which is locked from then on; tells whether there is one.
+async fn change(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    id: UserId,
+) -> Result<bool, Error> {
+    let changed = sqlx::query(statement).bind(id.as_uuid());
+    Ok(changed.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Leaves the event with the change.
+async fn finish(
+    mut transaction: Transaction<'_, Sqlite>,
+    event: &AuditEvent,
+) -> Result<Change, Error> {
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Change::Done)
 }
