@@ -6,7 +6,7 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::{Ending, EventFilter, StoreError, ThrottleKey, TryRecord};
+use super::{Ending, EventFilter, StoreError, TryRecord};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
@@ -160,11 +160,6 @@ pub(super) fn revocation(
         _ => return Err(Error::Decode("no known kind of revocation".into())),
     };
     Ok(Revocation::new(tokens, expires_at))
-}
-
-pub(super) fn throttle_key(stored: &[u8]) -> Result<ThrottleKey, Error> {
-    let bytes = stored.try_into().map(ThrottleKey::from_bytes);
-    bytes.map_err(|_| Error::Decode("no key of 32 bytes".into()))
 }
 
 /// Whether a success is worth a write: a known key is noted once a day, unless tries have failed.

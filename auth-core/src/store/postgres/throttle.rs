@@ -100,7 +100,7 @@ async fn read(
 }
 
 fn keyed(row: &PgRow) -> Result<(ThrottleKey, TryRecord), Error> {
-    Ok((stored::throttle_key(row.try_get("key")?)?, record(row)?))
+    Ok((throttle_key(row.try_get("key")?)?, record(row)?))
 }
 
 /// Locks the records, those that were not there included, in the order of the keys: two who want the
@@ -260,4 +260,9 @@ async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Err
     .execute(pool)
     .await?;
     Ok(deleted.rows_affected())
+}
+
+fn throttle_key(stored: &[u8]) -> Result<ThrottleKey, Error> {
+    let bytes = stored.try_into().map(ThrottleKey::from_bytes);
+    bytes.map_err(|_| Error::Decode("no key of 32 bytes".into()))
 }
