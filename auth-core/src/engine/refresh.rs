@@ -106,7 +106,8 @@ impl Inner {
         let event = AuditEvent::new(now, act, Actor::Anonymous, context)
             .about(session.owner.id)
             .in_session(session.id);
-        let ending = self.ending(RevocationReason::ReuseDetected, now);
+        // Of this moment, not of when the refresh began: other clients have got tokens since.
+        let ending = self.ending(RevocationReason::ReuseDetected, self.clock.now());
         let ended = self
             .store
             .revoke_session(session.id, &ending, &event)

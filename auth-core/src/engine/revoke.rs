@@ -47,7 +47,10 @@ impl Inner {
     }
 
     fn refuse(&self, tokens: RevokedTokens, ending: &Ending) {
-        let revocation = Revocation::new(tokens, ending.remembered_until);
+        // The store may have taken its time: tokens that were issued meanwhile expire later.
+        let issued_by_now = self.remembered_until(self.clock.now());
+        let remembered_until = ending.remembered_until.max(issued_by_now);
+        let revocation = Revocation::new(tokens, remembered_until);
         self.revocations.insert(&revocation);
     }
 }

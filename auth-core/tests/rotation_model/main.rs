@@ -24,13 +24,14 @@ mod script;
 mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_core::store::{PostgresStore, SqliteStore, Store};
 use auth_core::testing::postgres::TemporaryDatabase;
 use proptest::test_runner::{Config, TestRunner};
 
 use self::play::play;
-use self::script::script;
+use self::script::{Act, HONEST, script};
 use self::world::{Tally, World};
 
 const SQLITE_INTERLEAVINGS: u32 = 100_000;
@@ -73,6 +74,35 @@ fn s7_8_rotation_is_as_the_model_says_on_postgres() {
         store.migrate().await.unwrap();
         (Arc::new(store) as Arc<dyn Store>, database)
     });
+}
+
+/// A thief's refresh finds out about the reuse when an hour has passed: the access token of another
+/// refresh, which the store answered in between, ends too.
+#[tokio::test]
+async fn s7_7_an_end_that_comes_late_ends_the_tokens_of_meanwhile() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    store.migrate().await.unwrap();
+    let mut world = World::new(Arc::new(store)).await;
+    let refresh = |client, key| Act::Refresh {
+        client,
+        key,
+        heard: false,
+    };
+    let script = [
+        refresh(HONEST, Some(0)),
+        Act::Copy {
+            from: HONEST,
+            to: 2,
+        },
+        Act::Wait(Duration::from_secs(660)),
+        refresh(2, None),
+        Act::Step(0),
+        Act::Wait(Duration::from_secs(3900)),
+        refresh(HONEST, Some(0)),
+        Act::Step(1),
+        Act::Step(1),
+    ];
+    play(&mut world, &script).await.unwrap();
 }
 
 fn explore<G>(interleavings: u32, store: impl AsyncFn() -> (Arc<dyn Store>, G) + Sync) {

@@ -85,7 +85,7 @@ impl<'a> Play<'a> {
             Act::Refresh { client, key, heard } => self.refresh(client, key, heard).await?,
             Act::LogOut { client } => self.log_out(client).await?,
             Act::Step(index) if !self.running.is_empty() => {
-                self.step(index.index(self.running.len())).await?;
+                self.step(index % self.running.len()).await?;
             }
             Act::Step(_) => {}
             Act::Finish => self.finish().await?,
