@@ -4,16 +4,53 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{AuthError, Password, RequestContext, SessionId, Superuser, UserId};
+use crate::store::UserFilter;
+use crate::{
+    AuthError, Password, Registration, RequestContext, SessionId, Superuser, User, UserId,
+};
 
 /// Use cases of administrators, beside [`AuthService`](crate::AuthService).
 ///
 /// Each takes effect on every node at once: sessions end in the store, and the access tokens that
 /// they had are refused by every verifier that follows the
-/// [revocations](crate::revocation). Each is told to the audit trail,
+/// [revocations](crate::revocation). Each that changes something is told to the audit trail,
 /// also when it is refused.
 #[async_trait]
 pub trait Administration: fmt::Debug + Send + Sync + 'static {
+    /// Lists users, a page at a time: the next one is that of
+    /// [`filter.following(last)`](UserFilter::following).
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Storage`] if the store cannot answer.
+    async fn list_users(
+        &self,
+        by: Administrator,
+        filter: &UserFilter,
+    ) -> Result<Vec<User>, AuthError>;
+
+    /// Tells what is known of the user.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`], [`AuthError::Storage`].
+    async fn read_user(&self, by: Administrator, user: UserId) -> Result<User, AuthError>;
+
+    /// Creates a user without privileges. The operator may choose names that are reserved.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`] names the fields that break the rules;
+    /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`];
+    /// - [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn create_user(
+        &self,
+        by: Administrator,
+        user: Registration,
+        proof: EmailProof,
+        context: &RequestContext,
+    ) -> Result<UserId, AuthError>;
+
     /// Shuts the user out: no login, no refresh, and all sessions end.
     ///
     /// # Errors
@@ -136,4 +173,14 @@ pub enum Administrator {
     Superuser(Superuser),
     /// Whoever runs the process: the command line, or the host application.
     Operator,
+}
+
+/// How a new user's e-mail address is proved to be the user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmailProof {
+    /// The user gets a mail with a link to confirm it.
+    ByMail,
+    /// The administrator vouches for it: it counts as verified, and no mail is sent.
+    Vouched,
 }

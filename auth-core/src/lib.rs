@@ -107,7 +107,7 @@ mod token;
 mod user;
 mod username;
 
-pub use administration::{Administration, Administrator};
+pub use administration::{Administration, Administrator, EmailProof};
 pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};

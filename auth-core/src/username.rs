@@ -50,6 +50,11 @@ impl Username {
         &self.canonical
     }
 
+    /// How the canonical forms begin of names that begin like this.
+    pub(crate) fn canonical_start(typed: &str) -> String {
+        canonical(typed.chars()).into()
+    }
+
     /// Reads a name for a look-up, as the login does: anything that could be a canonical name.
     #[must_use]
     pub fn for_lookup(typed: &str) -> Option<Self> {

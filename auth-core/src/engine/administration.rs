@@ -4,13 +4,45 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
+use crate::store::UserFilter;
 use crate::{
-    Administration, Administrator, AuthError, FieldErrors, Password, PasswordHash, RequestContext,
-    RevocationReason, SessionId, UserId,
+    Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
+    Registration, RequestContext, RevocationReason, SessionId, User, UserId,
 };
 
 #[async_trait]
 impl Administration for Engine {
+    async fn list_users(
+        &self,
+        _by: Administrator,
+        filter: &UserFilter,
+    ) -> Result<Vec<User>, AuthError> {
+        Ok(self.inner.store.list_users(filter).await?)
+    }
+
+    async fn read_user(&self, _by: Administrator, user: UserId) -> Result<User, AuthError> {
+        let found = self.inner.store.find_user(user).await?;
+        found.ok_or(AuthError::NotFound)
+    }
+
+    async fn create_user(
+        &self,
+        by: Administrator,
+        user: Registration,
+        proof: EmailProof,
+        context: &RequestContext,
+    ) -> Result<UserId, AuthError> {
+        let inner = &self.inner;
+        // Reserved names protect against strangers, not against the operator.
+        let reserved: &[String] = match by {
+            Administrator::Superuser(_) => &inner.reserved_usernames,
+            Administrator::Operator => &[],
+        };
+        inner
+            .create_user(actor(by), user, reserved, proof, context)
+            .await
+    }
+
     async fn deactivate_user(
         &self,
         by: Administrator,
@@ -164,11 +196,7 @@ impl Administration for Engine {
 
 impl Inner {
     fn act(&self, act: AuditAct, by: Administrator, context: &RequestContext) -> AuditEvent {
-        let actor = match by {
-            Administrator::Superuser(superuser) => Actor::User(superuser.user_id()),
-            Administrator::Operator => Actor::Operator,
-        };
-        self.event(act, actor, context)
+        self.event(act, actor(by), context)
     }
 
     /// Tells of what was done, or leaves an event of what was not.
@@ -206,6 +234,13 @@ impl Inner {
         }
         errors.into_result()?;
         Ok(self.hasher.hash(password).await?)
+    }
+}
+
+fn actor(by: Administrator) -> Actor {
+    match by {
+        Administrator::Superuser(superuser) => Actor::User(superuser.user_id()),
+        Administrator::Operator => Actor::Operator,
     }
 }
 

@@ -34,9 +34,10 @@ use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, VerificationTokens};
 use crate::{
-    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, Housekeeper, JwtKeys, Login,
-    PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration, RequestContext, Role,
-    SecretKeys, SessionId, SessionOwner, Superuser, Timestamp, TokenPair, UserId,
+    AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, EmailProof, Housekeeper,
+    JwtKeys, Login, PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration,
+    RequestContext, Role, SecretKeys, SessionId, SessionOwner, Superuser, Timestamp, TokenPair,
+    UserId,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -195,7 +196,11 @@ impl AuthService for Engine {
         user: Registration,
         context: &RequestContext,
     ) -> Result<UserId, AuthError> {
-        self.inner.register(by, user, context).await
+        let inner = &self.inner;
+        let (by, reserved) = (Actor::User(by.user_id()), &inner.reserved_usernames);
+        inner
+            .create_user(by, user, reserved, EmailProof::ByMail, context)
+            .await
     }
 
     async fn verify_email(&self, token: &str, context: &RequestContext) -> Result<(), AuthError> {

@@ -5,42 +5,55 @@ use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
 use crate::store::{NewMail, NewUser};
 use crate::{
-    AuthError, EmailAddress, FieldErrors, Password, Registration, RequestContext, Superuser, User,
+    AuthError, EmailAddress, EmailProof, FieldErrors, Password, Registration, RequestContext, User,
     UserId, Username,
 };
 
 impl Inner {
-    pub(super) async fn register(
-        &self,
-        by: Superuser,
-        registration: Registration,
-        context: &RequestContext,
-    ) -> Result<UserId, AuthError> {
-        let actor = Actor::User(by.user_id());
-        let registered = self.try_register(actor, registration, context).await;
-        if let Err(error) = &registered {
-            let code = error.code().into();
-            let act = AuditAct::RegistrationRefused { code };
-            self.trail.note(self.event(act, actor, context));
-        }
-        registered
-    }
-
-    async fn try_register(
+    /// Creates a user without privileges, or leaves an event of why not.
+    pub(super) async fn create_user(
         &self,
         by: Actor,
         registration: Registration,
+        reserved: &[String],
+        proof: EmailProof,
         context: &RequestContext,
     ) -> Result<UserId, AuthError> {
-        let accepted = self.accept(registration, &self.reserved_usernames).await?;
+        let created = self.try_create_user(by, registration, reserved, proof, context);
+        let created = created.await;
+        if let Err(error) = &created {
+            let code = error.code().into();
+            let act = AuditAct::RegistrationRefused { code };
+            self.trail.note(self.event(act, by, context));
+        }
+        created
+    }
+
+    async fn try_create_user(
+        &self,
+        by: Actor,
+        registration: Registration,
+        reserved: &[String],
+        proof: EmailProof,
+        context: &RequestContext,
+    ) -> Result<UserId, AuthError> {
+        let accepted = self.accept(registration, reserved).await?;
         let password_hash = self.hasher.hash(accepted.password).await?;
         let now = self.clock.now();
-        let user = User::new(UserId::generate(), accepted.username, accepted.email, now);
-        let mail = NewMail::new(MailKind::VerifyEmail, user.email.clone(), now);
+        let mut user = User::new(UserId::generate(), accepted.username, accepted.email, now);
+        let mail = match proof {
+            EmailProof::ByMail => {
+                Some(NewMail::new(MailKind::VerifyEmail, user.email.clone(), now))
+            }
+            EmailProof::Vouched => {
+                user.email_verified_at = Some(now);
+                None
+            }
+        };
         let id = user.id;
         let event = AuditEvent::new(now, AuditAct::UserRegistered, by, context).about(id);
         self.store
-            .create_user(&NewUser::new(user, password_hash), Some(&mail), &event)
+            .create_user(&NewUser::new(user, password_hash), mail.as_ref(), &event)
             .await?;
         self.mail_owed.notify_one();
         self.trail.tell(&event);

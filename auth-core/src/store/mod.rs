@@ -18,6 +18,7 @@ mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod stored;
 mod throttle;
+mod user_filter;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -38,6 +39,7 @@ pub use self::sqlite::SqliteStore;
 pub use self::throttle::{
     Admission, LoginSettlement, ThrottleKey, ThrottleStore, TryBudget, TryRecord,
 };
+pub use self::user_filter::{UserFilter, UserSearch};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::{
@@ -112,6 +114,15 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// Lists users, in the order of the filter's keys, compared byte by byte.
+    ///
+    /// A page costs the same wherever it begins: an index leads to it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError>;
 
     /// Replaces the password hash if it is still `current`; returns whether it was.
     ///

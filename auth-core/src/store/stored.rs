@@ -6,7 +6,7 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::{Ending, EventFilter, StoreError, TryRecord};
+use super::{Ending, EventFilter, StoreError, TryRecord, UserFilter};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
@@ -169,6 +169,23 @@ pub(super) fn is_news(record: &TryRecord, known_until: Timestamp) -> bool {
         || record
             .known_until
             .is_none_or(|until| until + DAY <= known_until)
+}
+
+/// The first key of the page, and the first one beyond the search.
+///
+/// No key holds a control character or U+10FFFF: nothing stands between a key and itself followed
+/// by the least character that every database can hold, nor after the last.
+pub(super) fn key_range(filter: &UserFilter) -> (String, String) {
+    let prefix = printable(filter.search.prefix());
+    let first = match &filter.after {
+        Some(last) => printable(last) + "\u{1}",
+        None => prefix.clone(),
+    };
+    (first, prefix + "\u{10FFFF}")
+}
+
+fn printable(key: &str) -> String {
+    key.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// What became of a change to an account.

@@ -17,7 +17,7 @@ use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
     ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail, NewSession, NewUser,
     OutboxStore, SessionRotation, SessionStore, Store, StoreError, ThrottleKey, TryRecord,
-    UserStore,
+    UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -191,6 +191,21 @@ impl UserStore for MemoryStore {
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         Ok(self.lock().users.get(&id).map(|row| row.user.clone()))
+    }
+
+    async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+        let tables = self.lock();
+        let search = &filter.search;
+        let mut users: Vec<_> = tables
+            .users
+            .values()
+            .map(|row| (search.key_of(&row.user), &row.user))
+            .filter(|(key, _)| key.starts_with(search.prefix()))
+            .filter(|(key, _)| filter.after.as_deref().is_none_or(|last| *key > last))
+            .collect();
+        users.sort_by_key(|(key, _)| *key);
+        let page = users.into_iter().take(filter.limit as usize);
+        Ok(page.map(|(_, user)| user.clone()).collect())
     }
 
     async fn replace_password_hash(

@@ -10,7 +10,7 @@ use auth_core::store::{
     AccountStore, Admission, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore,
     HousekeepingStore, NewMail, NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore,
     SessionRotation, SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget,
-    UserStore,
+    UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
@@ -277,6 +277,10 @@ impl UserStore for GatedStore {
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.store.find_user(id).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+        self.store.list_users(filter).await
     }
 
     async fn replace_password_hash(

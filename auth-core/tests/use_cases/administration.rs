@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct};
-use auth_core::store::{EventFilter, Store};
+use auth_core::store::{EventFilter, Store, UserFilter};
 use auth_core::{
-    Administration, Administrator, AuthError, AuthService, Bootstrap, Password, Principal,
-    Registration, RequestContext, Superuser, TokenPair, UserId,
+    Administration, Administrator, AuthError, AuthService, Bootstrap, EmailProof, Password,
+    Principal, Registration, RequestContext, Superuser, TokenPair, User, UserId,
 };
 
 use crate::MINUTE;
@@ -76,6 +76,45 @@ impl Case {
         let newest = events.first().unwrap();
         (newest.act.clone(), newest.actor, newest.user)
     }
+}
+
+async fn creates_users_in_somebodys_name(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    case.world.clock.advance(MINUTE);
+    let context = context();
+    let user = |name: &str| {
+        let address = format!("{name}@example.org");
+        Registration::new(name, Password::new(PASSWORD), address)
+    };
+    let by = Administrator::Superuser(Superuser::assume(case.admin));
+    let created = engine.create_user(by, user("bob"), EmailProof::Vouched, &context);
+    let bob = created.await.unwrap();
+    let told = (AuditAct::UserRegistered, Actor::User(case.admin), Some(bob));
+    assert_eq!(case.last_act().await, told);
+    assert_eq!(code(case.world.log_in("bob").await), "success");
+
+    let created = engine.create_user(by, user("carol"), EmailProof::ByMail, &context);
+    let carol = created.await.unwrap();
+    assert_eq!(code(case.world.log_in("carol").await), "email_not_verified");
+    let read = engine.read_user(by, carol).await.unwrap();
+    assert_eq!((read.is_superuser, read.email_verified_at), (false, None));
+    let nobody = engine.read_user(by, UserId::generate()).await;
+    assert_eq!(code(nobody), "not_found");
+
+    let refused = engine.create_user(by, user("root"), EmailProof::Vouched, &context);
+    assert_eq!(code(refused.await), "validation_failed");
+    let created = engine.create_user(OPERATOR, user("root"), EmailProof::Vouched, &context);
+    assert_eq!(code(created.await), "success");
+
+    let mut filter = UserFilter::default();
+    filter.limit = 2;
+    let first = engine.list_users(by, &filter).await.unwrap();
+    let second = filter.following(first.last().unwrap());
+    let second = engine.list_users(by, &second).await.unwrap();
+    let names = |users: &[User]| users.iter().map(|user| user.username.to_string()).collect();
+    let names: [Vec<String>; 2] = [names(&first), names(&second)];
+    assert_eq!(names, [["admin", "alice"], ["bob", "carol"]]);
 }
 
 async fn s9_3_deactivation_ends_everything_at_once(store: Arc<dyn Store>) {
@@ -219,6 +258,7 @@ async fn the_last_superuser_stays_and_the_refusal_is_told_of(store: Arc<dyn Stor
 }
 
 on_each_store!(
+    creates_users_in_somebodys_name,
     s9_3_deactivation_ends_everything_at_once,
     s9_3_s9_5_deletion_ends_everything_and_its_name_inherits_nothing,
     s9_2_demotion_ends_the_tokens_that_tell_of_the_privilege,

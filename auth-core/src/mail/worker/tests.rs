@@ -8,7 +8,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::*;
 use crate::audit::AuditEvent;
 use crate::mail::{Mail, MailError, MailKind, MailTemplates};
-use crate::store::{ClaimedMail, EmailConfirmation, NewMail, NewUser, OutboxStore, UserStore};
+use crate::store::{
+    ClaimedMail, EmailConfirmation, NewMail, NewUser, OutboxStore, UserFilter, UserStore,
+};
 use crate::token::VerificationTokens;
 use crate::{
     EmailAddress, Generation, PasswordHash, SecretKey, SecretKeys, Timestamp, User, UserId,
@@ -202,6 +204,10 @@ impl UserStore for Outbox {
     }
 
     async fn find_user(&self, _: UserId) -> Result<Option<User>, StoreError> {
+        unreachable!()
+    }
+
+    async fn list_users(&self, _: &UserFilter) -> Result<Vec<User>, StoreError> {
         unreachable!()
     }
 

@@ -48,6 +48,11 @@ fn migrations() -> Vec<Migration> {
             "housekeeping",
             include_str!("../../../migrations/postgres/0008_housekeeping.sql"),
         ),
+        stored::migration(
+            9,
+            "users_list",
+            include_str!("../../../migrations/postgres/0009_users_list.sql"),
+        ),
     ]
 }
 

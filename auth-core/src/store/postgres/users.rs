@@ -5,7 +5,9 @@ use sqlx::{Error, PgExecutor, PgPool, Row};
 
 use super::{PostgresStore, Replay, error, events, outbox, rows};
 use crate::audit::AuditEvent;
-use crate::store::{EmailConfirmation, NewMail, NewUser, StoreError, UserStore, stored};
+use crate::store::{
+    EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
+};
 use crate::{EmailAddress, Generation, PasswordHash, User, UserId, Username};
 
 #[async_trait]
@@ -53,6 +55,11 @@ impl UserStore for PostgresStore {
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.run(Replay::Safe, || select_user(&self.pool, id)).await
+    }
+
+    async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+        self.run(Replay::Safe, || select_users(&self.pool, filter))
+            .await
     }
 
     async fn replace_password_hash(
@@ -210,6 +217,37 @@ async fn select_user(pool: &PgPool, id: UserId) -> Result<Option<User>, Error> {
     .as_ref()
     .map(rows::user)
     .transpose()
+}
+
+async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, Error> {
+    let query = match filter.search {
+        UserSearch::Username(_) => sqlx::query(
+            "SELECT id, username, username_canonical, email, email_key,
+                    email_verified_at, is_active, is_superuser, created_at
+             FROM auth_users
+             WHERE username_canonical COLLATE \"C\" >= $1 AND username_canonical COLLATE \"C\" < $2
+             ORDER BY username_canonical COLLATE \"C\"
+             LIMIT $3",
+        ),
+        UserSearch::Email(_) => sqlx::query(
+            "SELECT id, username, username_canonical, email, email_key,
+                    email_verified_at, is_active, is_superuser, created_at
+             FROM auth_users
+             WHERE email_key COLLATE \"C\" >= $1 AND email_key COLLATE \"C\" < $2
+             ORDER BY email_key COLLATE \"C\"
+             LIMIT $3",
+        ),
+    };
+    let (first, end) = stored::key_range(filter);
+    query
+        .bind(first)
+        .bind(end)
+        .bind(i64::from(filter.limit))
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(rows::user)
+        .collect()
 }
 
 async fn swap_password_hash(

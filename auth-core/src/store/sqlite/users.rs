@@ -5,7 +5,9 @@ use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
 
 use super::{SqliteStore, error::store_error, events, outbox, rows};
 use crate::audit::AuditEvent;
-use crate::store::{EmailConfirmation, NewMail, NewUser, StoreError, UserStore, stored};
+use crate::store::{
+    EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
+};
 use crate::{EmailAddress, Generation, PasswordHash, Timestamp, User, UserId, Username};
 
 #[async_trait]
@@ -39,6 +41,11 @@ impl UserStore for SqliteStore {
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         select_user(&self.readers, id).await.map_err(store_error)
+    }
+
+    async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+        let outcome = select_users(&self.readers, filter).await;
+        outcome.map_err(store_error)
     }
 
     async fn replace_password_hash(
@@ -182,6 +189,37 @@ async fn select_user(pool: &SqlitePool, id: UserId) -> Result<Option<User>, Erro
     .as_ref()
     .map(rows::user)
     .transpose()
+}
+
+async fn select_users(pool: &SqlitePool, filter: &UserFilter) -> Result<Vec<User>, Error> {
+    let query = match filter.search {
+        UserSearch::Username(_) => sqlx::query(
+            "SELECT id, username, username_canonical, email, email_key,
+                    email_verified_at, is_active, is_superuser, created_at
+             FROM auth_users
+             WHERE username_canonical >= ?1 AND username_canonical < ?2
+             ORDER BY username_canonical
+             LIMIT ?3",
+        ),
+        UserSearch::Email(_) => sqlx::query(
+            "SELECT id, username, username_canonical, email, email_key,
+                    email_verified_at, is_active, is_superuser, created_at
+             FROM auth_users
+             WHERE email_key >= ?1 AND email_key < ?2
+             ORDER BY email_key
+             LIMIT ?3",
+        ),
+    };
+    let (first, end) = stored::key_range(filter);
+    query
+        .bind(first)
+        .bind(end)
+        .bind(i64::from(filter.limit))
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(rows::user)
+        .collect()
 }
 
 async fn swap_password_hash(

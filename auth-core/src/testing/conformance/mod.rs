@@ -34,6 +34,7 @@ mod revocations;
 mod rotation;
 mod sessions;
 mod throttle;
+mod user_list;
 mod users;
 mod verification;
 
@@ -47,6 +48,7 @@ pub use self::revocations::*;
 pub use self::rotation::*;
 pub use self::sessions::*;
 pub use self::throttle::*;
+pub use self::user_list::*;
 pub use self::users::*;
 pub use self::verification::*;
 use crate::store::Store;
@@ -90,6 +92,9 @@ macro_rules! store_conformance {
             keeps_times_to_the_microsecond
             keeps_names_that_new_users_may_not_choose
             refuses_a_first_superuser_whose_name_is_taken
+            lists_each_user_once_in_the_order_of_names
+            pages_of_users_are_stable_under_writes
+            finds_users_by_how_names_or_addresses_begin
             s1_2_replaces_a_password_hash_only_if_it_is_the_current_one
             s1_2_of_many_replacements_of_one_hash_one_succeeds
             s8_1_a_newer_verification_ends_the_earlier_ones
@@ -182,6 +187,7 @@ mod tests {
         let list = include_str!("mod.rs");
         for source in [
             include_str!("users.rs"),
+            include_str!("user_list.rs"),
             include_str!("verification.rs"),
             include_str!("rotation.rs"),
             include_str!("sessions.rs"),
