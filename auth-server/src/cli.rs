@@ -51,6 +51,9 @@ pub enum Command {
     /// Create a superuser, whose e-mail address counts as verified.
     #[command(name = "createsuperuser")]
     CreateSuperuser(CreateSuperuser),
+    /// List users and change accounts; it takes effect on running servers at once.
+    #[command(subcommand)]
+    Users(Users),
     /// Report the effective settings, and try the database and the mail server.
     Check,
     /// Print the audit trail, the latest event first.
@@ -82,6 +85,120 @@ pub struct CreateSuperuser {
     /// Create it although there is a superuser already.
     #[arg(long)]
     pub force: bool,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Users {
+    /// List users in the order of their names.
+    List(ListUsers),
+    /// Tell what is known of a user.
+    Show(ShowUser),
+    /// Create a user without privileges.
+    Create(CreateUser),
+    /// Let a user log in again.
+    Activate(ChosenUser),
+    /// Forbid a user to log in, and end all sessions.
+    Deactivate(ChosenUser),
+    /// Make a user a superuser.
+    Promote(ChosenUser),
+    /// Make a superuser an ordinary user, and end the access tokens that say otherwise.
+    Demote(ChosenUser),
+    /// Replace a user's password, and end all sessions.
+    SetPassword(SetPassword),
+    /// End all sessions of a user, or of everybody.
+    Logout(LogOutUsers),
+    /// Delete a user for ever; the audit trail stays.
+    Delete(DeleteUser),
+}
+
+/// The flags of `users list`.
+#[derive(Args, Debug)]
+pub struct ListUsers {
+    /// Only those whose name begins so; with an @ in it, whose e-mail address does.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub search: String,
+    /// At most so many.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// A JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `users show`.
+#[derive(Args, Debug)]
+pub struct ShowUser {
+    /// Which user.
+    #[command(flatten)]
+    pub user: ChosenUser,
+    /// A JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The flags of `users create`.
+#[derive(Args, Debug)]
+pub struct CreateUser {
+    /// The name to log in with.
+    #[arg(long)]
+    pub username: String,
+    /// The e-mail address, which is sent a link to verify it.
+    #[arg(long)]
+    pub email: String,
+    /// Count the address as verified, and send nothing.
+    #[arg(long)]
+    pub verified: bool,
+    /// Read the password from AUTH_USER_PASSWORD instead of asking for it.
+    #[arg(long)]
+    pub noinput: bool,
+}
+
+/// The arguments of `users set-password`.
+#[derive(Args, Debug)]
+pub struct SetPassword {
+    /// Which user.
+    #[command(flatten)]
+    pub user: ChosenUser,
+    /// Read the password from AUTH_USER_PASSWORD instead of asking for it.
+    #[arg(long)]
+    pub noinput: bool,
+}
+
+/// The arguments of `users logout`.
+#[derive(Args, Debug)]
+pub struct LogOutUsers {
+    /// The user's name, or the id.
+    #[arg(value_name = "USER", required_unless_present = "all")]
+    pub user: Option<String>,
+    /// End the sessions of all users, such as after the database was restored from a backup.
+    #[arg(long, conflicts_with = "user")]
+    pub all: bool,
+}
+
+/// The arguments of `users delete`.
+#[derive(Args, Debug)]
+pub struct DeleteUser {
+    /// Which user.
+    #[command(flatten)]
+    pub user: ChosenUser,
+    /// Do not ask whether it is meant.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Which user.
+#[derive(Args, Debug)]
+pub struct ChosenUser {
+    /// The user's name, or the id.
+    #[arg(value_name = "USER")]
+    pub user: String,
 }
 
 /// The flags of `events`.

@@ -66,8 +66,11 @@ pub enum CommandError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The use case was refused.
-    #[error("{}", describe(.0))]
-    Refused(#[from] AuthError),
+    #[error(transparent)]
+    Refused(AuthError),
+    /// The fields of an input break the rules.
+    #[error("{0}")]
+    Invalid(String),
     /// There is a superuser already.
     #[error("there is a superuser already; say --force to create another")]
     SuperuserExists,
@@ -116,16 +119,16 @@ pub enum CommandError {
     CheckFailed,
 }
 
-/// Names the fields of an input that is not valid.
-fn describe(error: &AuthError) -> String {
-    match error {
-        AuthError::Validation(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .map(|(field, messages)| format!("the {field} {}", messages.join(", ")))
-                .collect();
-            fields.join("; ")
+impl From<AuthError> for CommandError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Validation(fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|(field, messages)| format!("the {field} {}", messages.join(", ")));
+                Self::Invalid(fields.collect::<Vec<_>>().join("; "))
+            }
+            other => Self::Refused(other),
         }
-        other => other.to_string(),
     }
 }

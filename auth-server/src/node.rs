@@ -133,6 +133,13 @@ pub(crate) fn engine(
     Ok(engine.build()?)
 }
 
+/// Builds the engine of a command that acts in the operator's name beside the servers.
+pub(crate) fn operator_engine(config: &Config, store: &NodeStore) -> Result<Engine, CommandError> {
+    let public_url = config.public_url.as_deref();
+    let public_url = public_url.unwrap_or("http://127.0.0.1:8000");
+    engine(config, store, NodeKeys::load(config)?, public_url)
+}
+
 /// Prepares the way that mails travel.
 pub(crate) fn mail_transport(config: &Config) -> Result<Arc<dyn MailTransport>, CommandError> {
     let sender = config.mail_from.clone();

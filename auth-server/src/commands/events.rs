@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
+use auth_core::Timestamp;
 use auth_core::audit::{Actor, AuditEvent};
-use auth_core::store::{EventFilter, Store};
-use auth_core::{Timestamp, UserId, Username};
+use auth_core::store::EventFilter;
 use serde_json::json;
 
+use super::user_lookup;
 use crate::cli::Events;
 use crate::config::Config;
 use crate::error::CommandError;
@@ -25,7 +26,7 @@ pub(super) async fn run(config: &Config, flags: Events) -> Result<(), CommandErr
     filter.kind = flags.kind;
     filter.since = since;
     if let Some(user) = &flags.user {
-        filter.user = Some(find_user(store.as_ref(), user).await?);
+        filter.user = Some(user_lookup::id_of(store.as_ref(), user, "--user").await?);
     }
     let mut left = flags.limit;
     while left > 0 {
@@ -57,25 +58,6 @@ fn point_in_time(text: &str) -> Result<Timestamp, CommandError> {
             name: "--since",
             problem: "must be a time such as 2026-11-23T05:00:00Z, or how long ago, such as 2h"
                 .to_owned(),
-        })
-}
-
-async fn find_user(store: &dyn Store, user: &str) -> Result<UserId, CommandError> {
-    if let Ok(id) = user.parse() {
-        return Ok(UserId::from_uuid(id));
-    }
-    let found = match Username::for_lookup(user) {
-        Some(username) => store.find_credentials(&username).await?,
-        None => None,
-    };
-    found
-        .map(|(user, _)| user.id)
-        .ok_or_else(|| CommandError::Argument {
-            name: "--user",
-            problem: format!(
-                "nobody has the name {}; give the id of a user who was deleted",
-                user.escape_debug()
-            ),
         })
 }
 

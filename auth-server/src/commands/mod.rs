@@ -5,7 +5,10 @@ mod create_superuser;
 mod events;
 mod explain;
 mod migrate;
+mod new_password;
 mod serve;
+mod user_lookup;
+mod users;
 
 use crate::cli::{Cli, Command, Serve};
 use crate::config::Config;
@@ -28,6 +31,7 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
         }
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
+        Some(Command::Users(command)) => users::run(&config, command).await,
         Some(Command::Check) => check::run(&config).await,
         Some(Command::Events(flags)) => events::run(&config, flags).await,
         Some(Command::Explain(flags)) => explain::run(&config, &flags).await,

@@ -82,7 +82,7 @@ impl Key {
 }
 
 /// Variables of the same prefix that are no settings.
-static OTHER_VARIABLES: &[&str] = &["AUTH_SUPERUSER_PASSWORD"];
+static OTHER_VARIABLES: &[&str] = &["AUTH_SUPERUSER_PASSWORD", "AUTH_USER_PASSWORD"];
 
 /// Finds the setting that a variable gives.
 pub(super) fn of_variable(variable: &str) -> Option<&'static Key> {
