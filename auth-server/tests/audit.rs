@@ -160,7 +160,7 @@ fn what_cannot_be_understood_is_named() {
     for (arguments, expected) in [
         (
             ["events", "--user", "no\u{1b}body"],
-            "auth-server: --user: nobody has the name no\\u{1b}body; give the id of a user who was deleted\n",
+            "auth-server: --user: nobody has the name no\\u{1b}body; a user who was deleted has only the id\n",
         ),
         (
             ["events", "--since", "yesterday"],
