@@ -63,6 +63,7 @@
 //! |---|---|
 //! | [`AuthService`] | what a caller can ask for, as an object-safe trait |
 //! | [`Engine`] | implements it over any store; its [builder](EngineBuilder) has every setting |
+//! | [`Account`] | what users can do to their own accounts |
 //! | [`Administration`] | what administrators can do to accounts and sessions |
 //! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
 //! | [`store`] | what a database must do; the stores for PostgreSQL and SQLite |
@@ -82,6 +83,7 @@
 //! | `mail-smtp` | | mails over SMTP |
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
+mod account;
 mod administration;
 pub mod audit;
 mod client_network;
@@ -107,6 +109,7 @@ mod token;
 mod user;
 mod username;
 
+pub use account::{Account, OwnSessions, PasswordChange};
 pub use administration::{Administration, Administrator, EmailProof};
 pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};

@@ -1,6 +1,7 @@
 //! Sessions: what a login makes and a logout ends.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -100,6 +101,8 @@ pub struct Session {
     pub used_at: Option<Timestamp>,
     /// When the session was ended before its time.
     pub revoked_at: Option<Timestamp>,
+    /// From which address the user logged in, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 impl Session {
@@ -121,6 +124,7 @@ impl Session {
             rotation_key: None,
             used_at: None,
             revoked_at: None,
+            client: None,
         }
     }
 

@@ -81,6 +81,14 @@ pub enum AuditAct {
         /// The [code](crate::AuthError::code) of the refusal.
         code: Cow<'static, str>,
     },
+    /// What a user asked for on the own account was refused.
+    #[non_exhaustive]
+    AccountChangeRefused {
+        /// The kind of the act.
+        act: Cow<'static, str>,
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
     /// A caller asked for what only superusers may do.
     #[non_exhaustive]
     AccessDenied {
@@ -137,6 +145,7 @@ impl AuditAct {
             Self::SuperuserRevoked => "superuser_revoked",
             Self::PasswordChanged => "password_changed",
             Self::AdministrationRefused { .. } => "administration_refused",
+            Self::AccountChangeRefused { .. } => "account_change_refused",
             Self::AccessDenied { .. } => "access_denied",
             Self::RequestThrottled { .. } => "request_throttled",
             Self::KeysChanged { .. } => "keys_changed",
@@ -155,6 +164,7 @@ impl AuditAct {
             | Self::RefreshRefused { .. }
             | Self::ReuseDetected { .. }
             | Self::AdministrationRefused { .. }
+            | Self::AccountChangeRefused { .. }
             | Self::AccessDenied { .. }
             | Self::RequestThrottled { .. } => Outcome::Refused,
             Self::EventsLost { .. } => Outcome::Failed,
@@ -170,6 +180,7 @@ impl AuditAct {
             | Self::VerificationRefused { code }
             | Self::RefreshRefused { code }
             | Self::AdministrationRefused { code, .. }
+            | Self::AccountChangeRefused { code, .. }
             | Self::AccessDenied { code } => Some(code),
             Self::LoginRefused { rule } => Some(rule.as_str()),
             Self::ReuseDetected { reuse, .. } => Some(reuse.as_str()),
@@ -304,6 +315,10 @@ mod tests {
             AuditAct::PasswordChanged,
             AuditAct::AdministrationRefused {
                 act: "user_deleted".into(),
+                code: code.clone(),
+            },
+            AuditAct::AccountChangeRefused {
+                act: "password_changed".into(),
                 code: code.clone(),
             },
             AuditAct::AccessDenied { code: code.clone() },

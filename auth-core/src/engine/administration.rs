@@ -134,7 +134,9 @@ impl Administration for Engine {
             .about(user);
         let ending = inner.ending(RevocationReason::PasswordChanged, event.at);
         let replaced = async {
-            let hash = inner.new_hash(user, password).await?;
+            let account = inner.store.find_user(user).await?;
+            let account = account.ok_or(AuthError::NotFound)?;
+            let hash = inner.new_hash(&account, password, "password").await?;
             let done = inner
                 .store
                 .change_password(user, &hash, None, &ending, &event)
@@ -217,20 +219,20 @@ impl Inner {
         done
     }
 
-    /// Hashes a new password of the user, if it keeps the rules.
-    async fn new_hash(&self, user: UserId, password: Password) -> Result<PasswordHash, AuthError> {
-        let user = self
-            .store
-            .find_user(user)
-            .await?
-            .ok_or(AuthError::NotFound)?;
+    /// Hashes a new password of the user, if it keeps the rules; the field is where it was given.
+    pub(super) async fn new_hash(
+        &self,
+        user: &User,
+        password: Password,
+        field: &'static str,
+    ) -> Result<PasswordHash, AuthError> {
         let problems = self
             .policy
             .check(&password, user.username.as_str(), user.email.as_str())
             .await;
         let mut errors = FieldErrors::default();
         for problem in problems.err().into_iter().flatten() {
-            errors.add("password", problem.to_string());
+            errors.add(field, problem.to_string());
         }
         errors.into_result()?;
         Ok(self.hasher.hash(password).await?)

@@ -2,7 +2,7 @@
 
 use super::Inner;
 use crate::audit::{Actor, AuditAct};
-use crate::{AuthError, Principal, RequestContext, Superuser};
+use crate::{AuthError, Principal, RequestContext, Session, Superuser};
 
 impl Inner {
     /// Asks the store, since the token tells only what was true when it was issued.
@@ -22,14 +22,19 @@ impl Inner {
         verdict
     }
 
-    async fn is_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
-        let session = self
-            .store
+    /// The caller's session, if the caller may still use it: the token tells only what was true
+    /// when it was issued.
+    pub(super) async fn live_session(&self, caller: &Principal) -> Result<Session, AuthError> {
+        self.store
             .find_session(caller.session_id)
             .await?
             .filter(|session| session.owner.id == caller.user_id)
             .filter(|session| session.is_live(self.clock.now()))
-            .ok_or(AuthError::TokenRevoked)?;
+            .ok_or(AuthError::TokenRevoked)
+    }
+
+    async fn is_superuser(&self, caller: &Principal) -> Result<Superuser, AuthError> {
+        let session = self.live_session(caller).await?;
         if !session.owner.is_superuser {
             return Err(AuthError::PermissionDenied);
         }

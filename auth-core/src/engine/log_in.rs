@@ -77,6 +77,7 @@ impl Inner {
             let [first, second, ..] = *session.id.as_uuid().as_bytes();
             session.expires_at = now + jitter::shorten(self.refresh_ttl, [first, second]);
             session.at_most = self.max_sessions;
+            session.client = context.client;
             session.remembered_until = self.remembered_until(now);
             session.settlement = taken.settlement(now);
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)

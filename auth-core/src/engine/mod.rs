@@ -1,5 +1,6 @@
 //! The use cases over any store: rules, no SQL, no HTTP.
 
+mod account;
 mod administration;
 mod authorize;
 mod bootstrap;

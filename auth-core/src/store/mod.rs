@@ -21,6 +21,7 @@ mod throttle;
 mod user_filter;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -195,6 +196,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
+    /// Lists the user's sessions that are live at `now`, those that began last first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
     /// Moves a session on by one generation, if it is at the one to start from, live at the time,
     /// used lately enough, and its user active. Notes the use and the key.
     ///
@@ -366,6 +379,8 @@ pub struct NewSession {
     pub settlement: LoginSettlement,
     /// How many live sessions the user may have, this one included.
     pub at_most: NonZeroU32,
+    /// From which address the user logs in, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 impl NewSession {
@@ -380,6 +395,7 @@ impl NewSession {
             remembered_until: expires_at,
             settlement: LoginSettlement::default(),
             at_most: NonZeroU32::MAX,
+            client: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What both databases keep in the same form.
 
+use std::net::{AddrParseError, IpAddr};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType};
@@ -42,6 +43,11 @@ pub(super) fn rotation_key(stored: Option<&[u8]>) -> Result<Option<RotationKey>,
         .map(|hash| hash.try_into().map(RotationKey::from_stored))
         .transpose()
         .map_err(|error| Error::Decode(Box::new(error)))
+}
+
+pub(super) fn address(stored: Option<&str>) -> Result<Option<IpAddr>, Error> {
+    let address = stored.map(str::parse).transpose();
+    address.map_err(|error: AddrParseError| Error::Decode(error.into()))
 }
 
 pub(super) fn count(stored: i32) -> Result<u32, Error> {

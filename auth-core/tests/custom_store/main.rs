@@ -279,7 +279,8 @@ impl SessionStore for MemoryStore {
             return Ok(false);
         }
         let owner = SessionOwner::new(session.user_id);
-        let begun = Session::new(session.id, owner, session.created_at, session.expires_at);
+        let mut begun = Session::new(session.id, owner, session.created_at, session.expires_at);
+        begun.client = session.client;
         tables.sessions.insert(session.id, begun);
         tables.events.insert(event.id, event.clone());
         tables.end_oldest(session);
@@ -289,6 +290,21 @@ impl SessionStore for MemoryStore {
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         Ok(self.lock().session(id))
+    }
+
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let tables = self.lock();
+        let of_user = tables.sessions.values().filter(|s| s.owner.id == user);
+        let known = of_user.filter_map(|session| tables.session(session.id));
+        let mut live: Vec<_> = known.filter(|session| session.is_live(now)).collect();
+        live.sort_by_key(|session| (Reverse(session.created_at), session.id));
+        live.truncate(limit as usize);
+        Ok(live)
     }
 
     async fn rotate_session(

@@ -106,6 +106,15 @@ impl SessionStore for GatedStore {
         self.store.find_session(id).await
     }
 
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.store.list_sessions(user, now, limit).await
+    }
+
     async fn rotate_session(
         &self,
         rotation: &SessionRotation,

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "testing", feature = "sqlite", feature = "postgres", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod account;
 mod administration;
 mod audit;
 mod housekeeping;

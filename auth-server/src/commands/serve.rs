@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::bootstrap;
 use crate::cli::Serve;
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, EndpointGroup};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::observe;
@@ -48,7 +48,12 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended.clone())));
     let follower = tokio::spawn(engine.revocation_follower().run(until(ended)));
     let verifier = engine.access_token_verifier();
-    let mut api = AuthApi::new(Arc::new(engine), verifier).with_max_body(config.max_body);
+    let engine = Arc::new(engine);
+    let mut api = AuthApi::new(Arc::<Engine>::clone(&engine), verifier);
+    api = api.with_max_body(config.max_body);
+    if config.endpoints.contains(&EndpointGroup::Account) {
+        api = api.with_account(engine);
+    }
     if config.throttle {
         api = api.with_request_budgets(RequestBudgets::default());
     }

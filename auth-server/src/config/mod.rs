@@ -99,8 +99,28 @@ pub struct Config {
     pub behind_tls_proxy: bool,
     /// The largest body of a request, in bytes.
     pub max_body: usize,
+    /// The groups of endpoints that are served beside the documented ones.
+    pub endpoints: Vec<EndpointGroup>,
     /// What to log.
     pub log: String,
+}
+
+/// A group of endpoints that is served on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointGroup {
+    /// What users do with their own accounts.
+    Account,
+}
+
+impl EndpointGroup {
+    /// The name in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+        }
+    }
 }
 
 /// Where users and sessions are kept.
@@ -198,11 +218,11 @@ impl Config {
             tls: tls(sources)?,
             behind_tls_proxy: flag(sources, "behind_tls_proxy")?.unwrap_or(false),
             max_body: sources.parsed("max_body", bytes)?.unwrap_or(16 * 1024),
+            endpoints: endpoints(sources)?,
             log: sources.text("log").unwrap_or("info").to_owned(),
             database,
             data_dir,
         };
-        endpoints(sources)?;
         config.check(sources)?;
         Ok(config)
     }
@@ -430,18 +450,19 @@ fn tls(sources: &Sources) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
     }
 }
 
-fn endpoints(sources: &Sources) -> Result<(), ConfigError> {
-    match sources.list("endpoints").next() {
-        None => Ok(()),
-        Some(group @ ("account" | "admin")) => Err(problem(
+fn endpoints(sources: &Sources) -> Result<Vec<EndpointGroup>, ConfigError> {
+    let groups = sources.list("endpoints").map(|group| match group {
+        "account" => Ok(EndpointGroup::Account),
+        "admin" => Err(problem(
             "endpoints",
             format_args!("the group `{group}` is not part of this version"),
         )),
-        Some(group) => Err(problem(
+        _ => Err(problem(
             "endpoints",
-            format_args!("there is no group `{group}`"),
+            format_args!("there is no group `{group}`; there is `account`"),
         )),
-    }
+    });
+    groups.collect()
 }
 
 #[cfg(test)]

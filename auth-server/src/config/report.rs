@@ -22,6 +22,7 @@ impl Config {
         let or_default = |count: Option<std::num::NonZeroUsize>, default: &str| {
             count.map_or_else(|| default.to_owned(), |count| count.to_string())
         };
+        let endpoints: Vec<_> = self.endpoints.iter().map(|group| group.name()).collect();
         let proxies: Vec<String> = self
             .trusted_proxies
             .iter()
@@ -94,6 +95,7 @@ impl Config {
             ),
             ("AUTH_BEHIND_TLS_PROXY", self.behind_tls_proxy.to_string()),
             ("AUTH_MAX_BODY", format!("{} bytes", self.max_body)),
+            ("AUTH_ENDPOINTS", endpoints.join(",")),
             ("AUTH_LOG", self.log.clone()),
         ]
     }

@@ -163,7 +163,7 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_REVOCATION_STALE", "ignore"),
         ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
         ("AUTH_TLS_CERT", "cert.pem"),
-        ("AUTH_ENDPOINTS", "account"),
+        ("AUTH_ENDPOINTS", "account,admin"),
         ("AUTH_ENDPOINTS", "accounts"),
         ("AUTH_MAX_BODY", "1GiB"),
         ("AUTH_MAX_BODY", "12"),

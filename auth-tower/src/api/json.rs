@@ -32,6 +32,30 @@ where
     parse(&body, names)
 }
 
+/// Reads the request's JSON object and tells whether this member is true; it may be missing.
+pub(super) async fn flag<B>(
+    request: Request<B>,
+    max_body: usize,
+    name: &'static str,
+) -> Result<bool, ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let body = read::body(request, read::JSON, max_body).await?;
+    let mut found = members(&body, &[name]).map_err(|_| ApiError::MalformedJson)?;
+    match found.remove(name) {
+        None => Ok(false),
+        Some(Value::Bool(is)) => Ok(is),
+        Some(_) => {
+            let mut errors = FieldErrors::default();
+            errors.add(name, "must be true or false");
+            errors.into_result()?;
+            Ok(false)
+        }
+    }
+}
+
 fn parse<const N: usize>(
     body: &[u8],
     names: [&'static str; N],
@@ -41,7 +65,7 @@ fn parse<const N: usize>(
     let fields = names.map(|name| match found.remove(name) {
         Some(Value::String(text)) => text,
         Some(Value::Null) => refuse(&mut errors, name, "must not be null"),
-        Some(Value::Other) => refuse(&mut errors, name, "must be a string"),
+        Some(Value::Bool(_) | Value::Other) => refuse(&mut errors, name, "must be a string"),
         None => refuse(&mut errors, name, "is required"),
     });
     errors.into_result()?;
@@ -68,6 +92,7 @@ fn members(
 enum Value {
     String(Zeroizing<String>),
     Null,
+    Bool(bool),
     Other,
 }
 
@@ -132,8 +157,8 @@ impl<'de> Visitor<'de> for Nested {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_bool<E>(self, is: bool) -> Result<Value, E> {
+        Ok(Value::Bool(is))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Value, E> {

@@ -8,8 +8,16 @@
 //! | `POST /api/auth/token/` | 200, access and refresh token |
 //! | `POST /api/auth/token/refresh/` | 200, another access token |
 //! | `POST /api/auth/logout/` | 200 |
+//! | `GET /api/auth/me/` | 200, the caller |
+//! | `GET /api/auth/sessions/` | 200, the caller's sessions |
+//! | `DELETE /api/auth/sessions/{id}/` | 204 |
+//! | `POST /api/auth/logout/all/` | 204 |
+//! | `POST /api/auth/password/change/` | 204 |
 //! | `GET /.well-known/jwks.json` | 200, the public keys |
 //! | `GET /livez`, `GET /readyz` | 200, or 503 with what fails |
+//!
+//! From `me` to `password/change` they are the group `account`, which is served only
+//! [on demand](crate::AuthApi::with_account).
 //!
 //! Every path is served with and without the trailing slash; all others are answered with 404,
 //! other methods with 405 (`OPTIONS` too: cross-origin requests are the host's decision, with
@@ -70,6 +78,7 @@
 //!
 //! [`AuthApi::handles`]: crate::AuthApi::handles
 
+mod account;
 mod future;
 mod health;
 mod json;

@@ -11,6 +11,11 @@ pub(super) enum Endpoint {
     LogIn,
     Refresh,
     LogOut,
+    ReadAccount,
+    ListSessions,
+    EndSession,
+    LogOutEverywhere,
+    ChangePassword,
     Jwks,
     Live,
     Ready,
@@ -23,6 +28,14 @@ pub(super) struct Route {
     /// As the `Allow` header lists them.
     pub(super) methods: &'static str,
     pub(super) endpoint: Endpoint,
+    pub(super) group: Group,
+}
+
+/// What a route belongs to: it exists only where its group is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Documented,
+    Account,
 }
 
 const fn route(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Route {
@@ -30,17 +43,32 @@ const fn route(path: &'static str, methods: &'static str, endpoint: Endpoint) ->
         path,
         methods,
         endpoint,
+        group: Group::Documented,
+    }
+}
+
+const fn account(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Route {
+    Route {
+        path,
+        methods,
+        endpoint,
+        group: Group::Account,
     }
 }
 
 #[rustfmt::skip]
-static ROUTES: [Route; 9] = [
+static ROUTES: [Route; 14] = [
     route("/api/register", "POST", Endpoint::Register),
     route("/api/register/verify", "GET, HEAD, POST", Endpoint::VerifyEmail),
     route("/api/register/resend", "POST", Endpoint::ResendVerification),
     route("/api/auth/token", "POST", Endpoint::LogIn),
     route("/api/auth/token/refresh", "POST", Endpoint::Refresh),
     route("/api/auth/logout", "POST", Endpoint::LogOut),
+    account("/api/auth/me", "GET, HEAD", Endpoint::ReadAccount),
+    account("/api/auth/sessions", "GET, HEAD", Endpoint::ListSessions),
+    account("/api/auth/sessions/{id}", "DELETE", Endpoint::EndSession),
+    account("/api/auth/logout/all", "POST", Endpoint::LogOutEverywhere),
+    account("/api/auth/password/change", "POST", Endpoint::ChangePassword),
     route("/.well-known/jwks.json", "GET, HEAD", Endpoint::Jwks),
     route("/livez", "GET, HEAD", Endpoint::Live),
     route("/readyz", "GET, HEAD", Endpoint::Ready),
@@ -50,7 +78,19 @@ impl Route {
     /// Finds what is served at a path, with or without its trailing slash.
     pub(super) fn at(path: &str) -> Option<&'static Self> {
         let path = path.strip_suffix('/').unwrap_or(path);
-        ROUTES.iter().find(|route| route.path == path)
+        ROUTES
+            .iter()
+            .find(|route| route.path == path || route.segment(path).is_some())
+    }
+
+    /// What stands in the path where the route has its `{id}`.
+    pub(super) fn parameter<'p>(&self, path: &'p str) -> Option<&'p str> {
+        self.segment(path.strip_suffix('/').unwrap_or(path))
+    }
+
+    fn segment<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let segment = path.strip_prefix(self.path.strip_suffix("{id}")?)?;
+        (!segment.is_empty() && !segment.contains('/')).then_some(segment)
     }
 
     pub(super) fn takes(&self, method: &Method) -> bool {

@@ -3,14 +3,16 @@ use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use auth_core::{AccessTokenVerifier, AuthError, AuthService, ClientNetwork, RequestContext};
+use auth_core::{
+    AccessTokenVerifier, Account, AuthError, AuthService, ClientNetwork, RequestContext,
+};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::route::{Endpoint, Route};
+use super::route::{Endpoint, Group, Route};
 use super::{health, jwks};
 use crate::body::ApiBody;
 use crate::budgets::{Limited, Limiters, RequestBudgets};
@@ -24,6 +26,7 @@ pub struct AuthApi {
     pub(super) auth: Arc<dyn AuthService>,
     pub(super) verifier: AccessTokenVerifier,
     pub(super) max_body: usize,
+    pub(super) account: Option<Arc<dyn Account>>,
     limiters: Option<Arc<Limiters>>,
 }
 
@@ -35,6 +38,7 @@ impl AuthApi {
             auth,
             verifier,
             max_body: 16 * 1024,
+            account: None,
             limiters: None,
         }
     }
@@ -46,6 +50,15 @@ impl AuthApi {
     #[must_use]
     pub const fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
+        self
+    }
+
+    /// Serves the endpoints of the group `account` too: what users do with their own accounts.
+    ///
+    /// [`Engine`](auth_core::Engine) implements both traits.
+    #[must_use]
+    pub fn with_account(mut self, account: Arc<dyn Account>) -> Self {
+        self.account = Some(account);
         self
     }
 
@@ -61,7 +74,15 @@ impl AuthApi {
     /// Whether there is an endpoint at this path, whatever the method.
     #[must_use]
     pub fn handles(&self, path: &str) -> bool {
-        Route::at(path).is_some()
+        self.route(path).is_some()
+    }
+
+    /// The route of the path, if its group is served here.
+    fn route(&self, path: &str) -> Option<&'static Route> {
+        Route::at(path).filter(|route| match route.group {
+            Group::Documented => true,
+            Group::Account => self.account.is_some(),
+        })
     }
 
     /// The route of a path as the [module](crate::api) lists it, without the slash at the end.
@@ -113,7 +134,7 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let route = Route::at(request.uri().path()).ok_or(ApiError::NotFound)?;
+        let route = self.route(request.uri().path()).ok_or(ApiError::NotFound)?;
         if !route.takes(request.method()) {
             return Err(ApiError::method_not_allowed(route.methods));
         }
@@ -127,6 +148,26 @@ impl AuthApi {
             Endpoint::LogIn => self.log_in(request).await,
             Endpoint::Refresh => self.refresh(request).await,
             Endpoint::LogOut => self.log_out(request).await,
+            Endpoint::ReadAccount => {
+                let account = self.account()?;
+                self.read_account(account.as_ref(), request).await
+            }
+            Endpoint::ListSessions => {
+                let account = self.account()?;
+                self.list_sessions(account.as_ref(), request).await
+            }
+            Endpoint::EndSession => {
+                let account = self.account()?;
+                self.end_session(account.as_ref(), route, request).await
+            }
+            Endpoint::LogOutEverywhere => {
+                let account = self.account()?;
+                self.log_out_everywhere(account.as_ref(), request).await
+            }
+            Endpoint::ChangePassword => {
+                let account = self.account()?;
+                self.change_password(account.as_ref(), request).await
+            }
             Endpoint::Jwks => Ok(jwks::document(&self.verifier)),
             Endpoint::Live => Ok(health::alive()),
             Endpoint::Ready => health::ready(self.auth.as_ref()).await,

@@ -19,6 +19,7 @@ pub(crate) enum Limited {
     VerifyEmail,
     ResendVerification,
     Register,
+    Account,
 }
 
 impl Limited {
@@ -31,6 +32,7 @@ impl Limited {
             Self::VerifyEmail => "verification",
             Self::ResendVerification => "resend",
             Self::Register => "register",
+            Self::Account => "account",
         }
     }
 }
@@ -43,6 +45,7 @@ pub(crate) struct Limiters {
     verify_email: Limiter,
     resend_verification: Limiter,
     register: Limiter,
+    account: Limiter,
 }
 
 type Limiter<C = MonotonicClock> =
@@ -58,6 +61,7 @@ impl Limiters {
             verify_email: limiter(budgets.verify_email),
             resend_verification: limiter(budgets.resend_verification),
             register: limiter(budgets.register),
+            account: limiter(budgets.account),
         }
     }
 
@@ -70,6 +74,7 @@ impl Limiters {
             Limited::VerifyEmail => &self.verify_email,
             Limited::ResendVerification => &self.resend_verification,
             Limited::Register => &self.register,
+            Limited::Account => &self.account,
         };
         spend(limiter, client)
     }

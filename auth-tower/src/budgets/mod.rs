@@ -7,12 +7,13 @@
 //!
 //! | budget | at once | then one every |
 //! |---|---|---|
-//! | log in | 100 | second |
+//! | log in, or change the password | 100 | second |
 //! | refresh | 600 | 50 ms |
 //! | log out | 600 | 50 ms |
 //! | verify an e-mail address | 100 | second |
 //! | send the verification mail again | 20 | 30 seconds |
 //! | register | 300 | 200 ms |
+//! | own account, each request | 300 | 200 ms |
 //!
 //! They are wide enough for a company behind one address. What stops the guessing of passwords is
 //! the throttling of failed logins, which all nodes share; budgets keep one client from taking the
@@ -78,6 +79,7 @@ pub struct RequestBudgets {
     verify_email: Budget,
     resend_verification: Budget,
     register: Budget,
+    account: Budget,
 }
 
 impl Default for RequestBudgets {
@@ -96,6 +98,7 @@ impl Default for RequestBudgets {
             verify_email: budget(100, 1_000),
             resend_verification: budget(20, 30_000),
             register: budget(300, 200),
+            account: budget(300, 200),
         }
     }
 }
@@ -140,6 +143,13 @@ impl RequestBudgets {
     #[must_use]
     pub const fn with_register(mut self, budget: Budget) -> Self {
         self.register = budget;
+        self
+    }
+
+    /// Replaces the budget of requests that concern the caller's own account.
+    #[must_use]
+    pub const fn with_account(mut self, budget: Budget) -> Self {
+        self.account = budget;
         self
     }
 }

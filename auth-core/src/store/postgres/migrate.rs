@@ -53,6 +53,11 @@ fn migrations() -> Vec<Migration> {
             "users_list",
             include_str!("../../../migrations/postgres/0009_users_list.sql"),
         ),
+        stored::migration(
+            10,
+            "sessions_client",
+            include_str!("../../../migrations/postgres/0010_sessions_client.sql"),
+        ),
     ]
 }
 

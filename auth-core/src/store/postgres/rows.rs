@@ -57,6 +57,7 @@ pub(super) fn session(row: &PgRow) -> Result<Session, Error> {
         rotation_key: stored::rotation_key(row.try_get("rotation_key")?)?,
         used_at: optional_time(row, "used_at")?,
         revoked_at: optional_time(row, "revoked_at")?,
+        client: stored::address(row.try_get("client")?)?,
         ..Session::new(
             id,
             owner,

@@ -29,6 +29,16 @@ impl SessionStore for PostgresStore {
         self.run(Replay::Safe, || select(&self.pool, id)).await
     }
 
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.run(Replay::Safe, || select_live(&self.pool, user, now, limit))
+            .await
+    }
+
     async fn rotate_session(
         &self,
         rotation: &SessionRotation,
@@ -147,8 +157,8 @@ async fn begin(
 ) -> Result<(), Error> {
     sqlx::query(
         "WITH begun AS (
-             INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
-             VALUES ($1, $2, $3, $4)
+             INSERT INTO auth_sessions (id, user_id, created_at, expires_at, client)
+             VALUES ($1, $2, $3, $4, $10)
              RETURNING user_id
          )
          INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
@@ -164,6 +174,7 @@ async fn begin(
     .bind(event.act.kind())
     .bind(stored::request(event))
     .bind(stored::document(event)?)
+    .bind(session.client.map(|client| client.to_string()))
     .execute(connection)
     .await
     .map(drop)
@@ -201,7 +212,7 @@ async fn end_oldest(
 async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> {
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                s.rotation_key, s.used_at, s.revoked_at, u.is_active, u.is_superuser,
+                s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
                 u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
@@ -213,6 +224,32 @@ async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> 
     .as_ref()
     .map(rows::session)
     .transpose()
+}
+
+async fn select_live(
+    pool: &PgPool,
+    user: UserId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Session>, Error> {
+    sqlx::query(
+        "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
+                s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
+                u.email_verified_at IS NOT NULL AS email_verified
+         FROM auth_sessions AS s
+         JOIN auth_users AS u ON u.id = s.user_id
+         WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active
+         ORDER BY s.created_at DESC, s.id
+         LIMIT $3",
+    )
+    .bind(user.as_uuid())
+    .bind(rows::to_sql(now)?)
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(rows::session)
+    .collect()
 }
 
 /// A statement that waits for another's revocation of the row checks its conditions again.
@@ -228,7 +265,7 @@ async fn rotate(pool: &PgPool, rotation: &SessionRotation) -> Result<Option<Sess
              AND ($6::timestamptz IS NULL OR COALESCE(s.used_at, s.created_at) > $6)
              AND u.id = s.user_id AND u.is_active
          RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                   s.rotation_key, s.used_at, s.revoked_at, u.is_active, u.is_superuser,
+                   s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
                    u.email_verified_at IS NOT NULL AS email_verified",
     )
     .bind(rotation.id.as_uuid())

@@ -52,6 +52,11 @@ fn migrations() -> Vec<Migration> {
             "users_list",
             include_str!("../../../migrations/sqlite/0009_users_list.sql"),
         ),
+        stored::migration(
+            10,
+            "sessions_client",
+            include_str!("../../../migrations/sqlite/0010_sessions_client.sql"),
+        ),
     ]
 }
 

@@ -26,6 +26,16 @@ impl SessionStore for SqliteStore {
         select(&self.readers, id).await.map_err(store_error)
     }
 
+    async fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let outcome = select_live(&self.readers, user, now, limit).await;
+        outcome.map_err(store_error)
+    }
+
     async fn rotate_session(
         &self,
         rotation: &SessionRotation,
@@ -86,8 +96,8 @@ async fn insert(
 ) -> Result<bool, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let inserted = sqlx::query(
-        "INSERT INTO auth_sessions (id, user_id, created_at, expires_at)
-         SELECT ?1, id, ?3, ?4
+        "INSERT INTO auth_sessions (id, user_id, created_at, expires_at, client)
+         SELECT ?1, id, ?3, ?4, ?6
          FROM auth_users
          WHERE id = ?2 AND is_active AND password_hash = ?5",
     )
@@ -96,6 +106,7 @@ async fn insert(
     .bind(session.created_at.unix_micros())
     .bind(session.expires_at.unix_micros())
     .bind(checked.as_stored())
+    .bind(session.client.map(|client| client.to_string()))
     .execute(&mut *transaction)
     .await?;
     let begun = inserted.rows_affected() == 1;
@@ -136,7 +147,7 @@ async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> 
 async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Error> {
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                s.rotation_key, s.used_at, s.revoked_at, u.is_active, u.is_superuser,
+                s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
                 u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
@@ -148,6 +159,32 @@ async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Err
     .as_ref()
     .map(rows::session)
     .transpose()
+}
+
+async fn select_live(
+    pool: &SqlitePool,
+    user: UserId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Session>, Error> {
+    sqlx::query(
+        "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
+                s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
+                u.email_verified_at IS NOT NULL AS email_verified
+         FROM auth_sessions AS s
+         JOIN auth_users AS u ON u.id = s.user_id
+         WHERE s.user_id = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 AND u.is_active
+         ORDER BY s.created_at DESC, s.id
+         LIMIT ?3",
+    )
+    .bind(user.as_uuid())
+    .bind(now.unix_micros())
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(rows::session)
+    .collect()
 }
 
 /// The user's columns come by subqueries, since `RETURNING` sees the updated table alone.
@@ -162,7 +199,7 @@ async fn rotate(pool: &SqlitePool, rotation: &SessionRotation) -> Result<Option<
              AND (?6 IS NULL OR COALESCE(used_at, created_at) > ?6)
              AND EXISTS (SELECT 1 FROM auth_users AS u WHERE u.id = user_id AND u.is_active)
          RETURNING id, user_id, generation, created_at, expires_at, rotated_at, rotation_key,
-                   used_at, revoked_at, TRUE AS is_active,
+                   used_at, revoked_at, client, TRUE AS is_active,
                    (SELECT is_superuser FROM auth_users AS u WHERE u.id = user_id)
                        AS is_superuser,
                    (SELECT email_verified_at IS NOT NULL FROM auth_users AS u WHERE u.id = user_id)

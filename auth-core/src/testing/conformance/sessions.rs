@@ -34,6 +34,44 @@ pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
     assert_eq!(none, None);
 }
 
+/// A user's live sessions are listed, those that began last first, with all their fields.
+pub async fn lists_the_live_sessions_of_a_user(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let bob = create(&store, "bob").await;
+    begin_session(&store, &bob).await;
+    let mut begun = Vec::new();
+    for seconds in [0, 2, 1] {
+        let at = now() + Duration::from_secs(seconds);
+        let mut session = NewSession::new(alice.user.id, at, at + LIFETIME);
+        session.client = Some([192, 0, 2, 1].into());
+        let told = event();
+        let outcome = store.create_session(&session, &alice.password_hash, &told);
+        assert!(outcome.await.unwrap());
+        begun.push(session.id);
+    }
+    let [first, last, middle] = begun.try_into().unwrap();
+    let ids = async |at, limit| {
+        let listed = store.list_sessions(alice.user.id, at, limit).await.unwrap();
+        for session in &listed {
+            let found = store.find_session(session.id).await.unwrap();
+            assert_eq!(found.as_ref(), Some(session));
+            assert_eq!(session.client, Some([192, 0, 2, 1].into()));
+        }
+        listed.iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(now(), 10).await, [last, middle, first]);
+    assert_eq!(ids(now(), 2).await, [last, middle]);
+    let in_the_end = now() + LIFETIME + Duration::from_secs(1);
+    assert_eq!(ids(in_the_end, 10).await, [last], "the others have expired");
+    let ended = store
+        .revoke_session(middle, &ending(LOGOUT), &event())
+        .await;
+    assert!(ended.unwrap().is_some());
+    assert_eq!(ids(now(), 10).await, [last, first]);
+    let nobody = store.list_sessions(UserId::generate(), now(), 10).await;
+    assert_eq!(nobody.unwrap(), []);
+}
+
 /// A user who may not log in, or does not exist, begins no session.
 pub async fn s9_3_begins_no_session_for_an_inactive_user(store: Arc<dyn Store>) {
     let mut inactive = new_user("inactive");

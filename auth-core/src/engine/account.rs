@@ -1,0 +1,200 @@
+//! Users act on their own accounts.
+
+use async_trait::async_trait;
+
+use super::{Engine, Inner};
+use crate::audit::{Actor, AuditAct, AuditEvent};
+use crate::password::Verification;
+use crate::{
+    Account, AuthError, OwnSessions, PasswordChange, Principal, RequestContext, RevocationReason,
+    Session, SessionId, User,
+};
+
+/// More sessions of one user are not listed.
+const MAX_LISTED: u32 = 1000;
+
+#[async_trait]
+impl Account for Engine {
+    async fn read_account(&self, caller: &Principal) -> Result<User, AuthError> {
+        self.inner.live_session(caller).await?;
+        let user = self.inner.store.find_user(caller.user_id).await?;
+        user.ok_or(AuthError::TokenRevoked)
+    }
+
+    async fn list_own_sessions(&self, caller: &Principal) -> Result<Vec<Session>, AuthError> {
+        let inner = &self.inner;
+        inner.live_session(caller).await?;
+        let now = inner.clock.now();
+        let sessions = inner.store.list_sessions(caller.user_id, now, MAX_LISTED);
+        Ok(sessions.await?)
+    }
+
+    async fn end_own_session(
+        &self,
+        caller: &Principal,
+        session: SessionId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner.own(AuditAct::SessionEnded, caller, context);
+        let event = event.in_session(session);
+        let ended = inner.end_own_session(caller, session, &event).await;
+        inner.settle_own(&event, ended)
+    }
+
+    async fn end_own_sessions(
+        &self,
+        caller: &Principal,
+        which: OwnSessions,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError> {
+        let inner = &self.inner;
+        let event = inner.own(AuditAct::SessionsEnded, caller, context);
+        let ended = inner.end_own_sessions(caller, which, &event).await;
+        inner.settle_own(&event, ended)
+    }
+
+    async fn change_own_password(
+        &self,
+        caller: &Principal,
+        change: PasswordChange,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner.own(AuditAct::PasswordChanged, caller, context);
+        let event = event.in_session(caller.session_id);
+        let changed = inner
+            .change_own_password(caller, change, context, &event)
+            .await;
+        inner.settle_own(&event, changed)
+    }
+}
+
+impl Inner {
+    fn own(&self, act: AuditAct, caller: &Principal, context: &RequestContext) -> AuditEvent {
+        let actor = Actor::User(caller.user_id);
+        self.event(act, actor, context).about(caller.user_id)
+    }
+
+    /// Tells of what was done, or leaves an event of what was not.
+    fn settle_own<T>(
+        &self,
+        event: &AuditEvent,
+        done: Result<T, AuthError>,
+    ) -> Result<T, AuthError> {
+        match &done {
+            Ok(_) => self.trail.tell(event),
+            Err(error) => {
+                let act = AuditAct::AccountChangeRefused {
+                    act: event.act.kind().into(),
+                    code: error.code().into(),
+                };
+                self.trail.note(AuditEvent {
+                    act,
+                    ..event.clone()
+                });
+            }
+        }
+        done
+    }
+
+    async fn end_own_session(
+        &self,
+        caller: &Principal,
+        session: SessionId,
+        event: &AuditEvent,
+    ) -> Result<(), AuthError> {
+        self.live_session(caller).await?;
+        let found = self.store.find_session(session).await?;
+        // Whether somebody else has it is nobody's business.
+        found
+            .filter(|session| session.owner.id == caller.user_id)
+            .ok_or(AuthError::NotFound)?;
+        let ending = self.ending(RevocationReason::Logout, event.at);
+        let ended = self.store.revoke_session(session, &ending, event).await?;
+        self.refuse_session(session, &ending);
+        ended.map(drop).ok_or(AuthError::NotFound)
+    }
+
+    async fn end_own_sessions(
+        &self,
+        caller: &Principal,
+        which: OwnSessions,
+        event: &AuditEvent,
+    ) -> Result<u64, AuthError> {
+        self.live_session(caller).await?;
+        let kept = match which {
+            OwnSessions::All => None,
+            OwnSessions::Others => Some(caller.session_id),
+        };
+        let ending = self.ending(RevocationReason::Logout, event.at);
+        let ended = self
+            .store
+            .revoke_user_sessions(caller.user_id, kept, &ending, event)
+            .await?;
+        if kept.is_none() {
+            self.refuse_user(caller.user_id, &ending);
+        }
+        Ok(ended)
+    }
+
+    async fn change_own_password(
+        &self,
+        caller: &Principal,
+        change: PasswordChange,
+        context: &RequestContext,
+        event: &AuditEvent,
+    ) -> Result<(), AuthError> {
+        self.live_session(caller).await?;
+        let found = self.store.find_user(caller.user_id).await?;
+        let user = found.ok_or(AuthError::TokenRevoked)?;
+        self.prove_password(&user, change.current, context).await?;
+        let hash = self.new_hash(&user, change.new, "new_password").await?;
+        let ending = self.ending(RevocationReason::PasswordChanged, self.clock.now());
+        let kept = Some(caller.session_id);
+        let changed = self
+            .store
+            .change_password(user.id, &hash, kept, &ending, event)
+            .await?;
+        if changed {
+            Ok(())
+        } else {
+            Err(AuthError::TokenRevoked)
+        }
+    }
+
+    /// Proves that whoever holds the token knows the password too; a wrong one counts as a failed
+    /// login does.
+    async fn prove_password(
+        &self,
+        user: &User,
+        password: crate::Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        if password.is_too_long() {
+            return Err(AuthError::InvalidCredentials);
+        }
+        let name = user.username.as_str();
+        let taken = self.take_tries(name, context, self.clock.now()).await;
+        let taken = taken.map_err(|(_, error)| error)?;
+        let proved = self.verify_password(user, password).await;
+        if !matches!(proved, Err(AuthError::InvalidCredentials)) {
+            self.give_back(&taken, self.clock.now()).await;
+        }
+        proved
+    }
+
+    async fn verify_password(
+        &self,
+        user: &User,
+        password: crate::Password,
+    ) -> Result<(), AuthError> {
+        let found = self.store.find_credentials(&user.username).await?;
+        let hash = found.filter(|(found, _)| found.id == user.id);
+        let hash = hash.map(|(_, hash)| hash);
+        match self.hasher.verify(password, hash).await? {
+            Verification::Match | Verification::MatchOutdated => Ok(()),
+            Verification::Mismatch => Err(AuthError::InvalidCredentials),
+        }
+    }
+}
