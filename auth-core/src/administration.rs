@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::store::UserFilter;
 use crate::{
-    AuthError, Password, Registration, RequestContext, SessionId, Superuser, User, UserId,
+    AuthError, Password, Registration, RequestContext, Roles, SessionId, Superuser, User, UserId,
 };
 
 /// Use cases of administrators, beside [`AuthService`](crate::AuthService).
@@ -111,6 +111,20 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
         &self,
         by: Administrator,
         user: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Gives the user these roles and no others, and ends the access tokens issued until now; the
+    /// sessions go on, and the next refresh gives a token with the new roles.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotFound`], [`AuthError::Storage`].
+    async fn set_roles(
+        &self,
+        by: Administrator,
+        user: UserId,
+        roles: &Roles,
         context: &RequestContext,
     ) -> Result<(), AuthError>;
 

@@ -98,6 +98,7 @@ pub mod mail;
 pub mod password;
 mod principal;
 pub mod revocation;
+mod roles;
 mod rotation_key;
 mod secret;
 mod service;
@@ -124,7 +125,8 @@ pub use password::{
     Argon2Params, Password, PasswordHash, PasswordHasher, PasswordHasherBuilder, PasswordPolicy,
     PasswordProblem,
 };
-pub use principal::{Principal, Role, Superuser};
+pub use principal::{Principal, Superuser};
+pub use roles::{Role, RoleError, Roles};
 pub use rotation_key::RotationKey;
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};

@@ -1,8 +1,6 @@
 //! Who makes a request.
 
-use std::fmt;
-
-use crate::{SessionId, Timestamp, UserId};
+use crate::{Role, SessionId, Timestamp, UserId};
 
 /// The caller, as a verified access token tells it.
 ///
@@ -47,33 +45,6 @@ impl Principal {
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held.as_str() == role)
-    }
-}
-
-/// A named role, carried in the `roles` claim (RFC 9068 section 2.2.3.1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Role(Box<str>);
-
-impl Role {
-    /// The name of the role that every superuser carries.
-    pub const SUPERUSER: &'static str = "superuser";
-
-    /// Makes a role of its name.
-    #[must_use]
-    pub fn new(name: impl Into<Box<str>>) -> Self {
-        Self(name.into())
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Role({:?})", self.0)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{RotationKey, Timestamp, UserId};
+use crate::{Roles, RotationKey, Timestamp, UserId};
 
 /// Identifies a session: 122 random bits, which nobody can guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ impl Session {
 }
 
 /// What a session's use depends on of its user, read together with the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionOwner {
     /// The user.
@@ -152,6 +152,8 @@ pub struct SessionOwner {
     pub is_active: bool,
     /// Whether the user may register others.
     pub is_superuser: bool,
+    /// The user's roles.
+    pub roles: Roles,
     /// Whether the user's address is verified.
     pub email_verified: bool,
 }
@@ -159,11 +161,12 @@ pub struct SessionOwner {
 impl SessionOwner {
     /// Makes an active owner without privileges whose address is not verified.
     #[must_use]
-    pub const fn new(id: UserId) -> Self {
+    pub fn new(id: UserId) -> Self {
         Self {
             id,
             is_active: true,
             is_superuser: false,
+            roles: Roles::default(),
             email_verified: false,
         }
     }

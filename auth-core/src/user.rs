@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{EmailAddress, Timestamp, Username};
+use crate::{EmailAddress, Roles, Timestamp, Username};
 
 /// Identifies a user for ever: an id is never given to a second user.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,6 +60,8 @@ pub struct User {
     pub is_active: bool,
     /// Whether the user may register others.
     pub is_superuser: bool,
+    /// The roles that the user's access tokens carry, besides that of a superuser.
+    pub roles: Roles,
     /// When the user was registered.
     pub created_at: Timestamp,
 }
@@ -67,12 +69,7 @@ pub struct User {
 impl User {
     /// Makes the record of a user who is active, not verified and not privileged.
     #[must_use]
-    pub const fn new(
-        id: UserId,
-        username: Username,
-        email: EmailAddress,
-        created_at: Timestamp,
-    ) -> Self {
+    pub fn new(id: UserId, username: Username, email: EmailAddress, created_at: Timestamp) -> Self {
         Self {
             id,
             username,
@@ -80,6 +77,7 @@ impl User {
             email_verified_at: None,
             is_active: true,
             is_superuser: false,
+            roles: Roles::default(),
             created_at,
         }
     }

@@ -105,6 +105,8 @@ pub enum Users {
     Promote(ChosenUser),
     /// Make a superuser an ordinary user, and end the access tokens that say otherwise.
     Demote(ChosenUser),
+    /// Give a user these roles and no others, and end the access tokens that say otherwise.
+    Roles(SetRoles),
     /// Replace a user's password, and end all sessions.
     SetPassword(SetPassword),
     /// End all sessions of a user, or of everybody.
@@ -158,6 +160,20 @@ pub struct CreateUser {
     /// Read the password from AUTH_USER_PASSWORD instead of asking for it.
     #[arg(long)]
     pub noinput: bool,
+}
+
+/// The arguments of `users roles`.
+#[derive(Args, Debug)]
+pub struct SetRoles {
+    /// Which user.
+    #[command(flatten)]
+    pub user: ChosenUser,
+    /// The roles.
+    #[arg(value_name = "ROLE", required_unless_present = "none")]
+    pub roles: Vec<String>,
+    /// Take all roles away.
+    #[arg(long, conflicts_with = "roles")]
+    pub none: bool,
 }
 
 /// The arguments of `users set-password`.

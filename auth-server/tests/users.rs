@@ -152,6 +152,17 @@ async fn each_command_takes_effect(case: Case) {
     let refresh = async || case.server.refresh(&session.1).await.text("access_token");
     case.becomes(refresh, &["permission_denied"]).await;
 
+    case.says(
+        "users roles bob editor auditor",
+        "roles set: bob (auditor editor)\n",
+    );
+    case.becomes(refresh, &["permission_denied"]).await;
+    let (_, shown) = case.command("users show bob --json");
+    assert!(shown.contains(r#""roles":["auditor","editor"]"#), "{shown}");
+    case.says("users roles bob --none", "roles set: bob (none)\n");
+    case.refuses("users roles bob superuser", "make the user a superuser");
+    case.refuses("users roles bob 7up", "a role begins with");
+
     case.says("users logout bob", "logged out: bob (sessions ended: 1)\n");
     case.has_ended(&session).await;
 
@@ -197,6 +208,8 @@ async fn each_command_takes_effect(case: Case) {
             "user_registered",
             "superuser_granted",
             "superuser_revoked",
+            "roles_changed",
+            "roles_changed",
             "sessions_ended",
             "user_deactivated",
             "user_activated",

@@ -1,15 +1,29 @@
-//! Sugar for [axum](https://docs.rs/axum): an extractor, and errors as responses.
+//! Sugar for [axum](https://docs.rs/axum): extractors, and errors as responses.
 //!
 //! ```
-//! use auth_tower::axum::Authenticated;
+//! use auth_tower::axum::{Authenticated, RoleName, WithRole};
 //!
 //! async fn me(Authenticated(caller): Authenticated) -> String {
 //!     caller.user_id.to_string()
 //! }
-//! # let _: axum::Router = axum::Router::new().route("/me", axum::routing::get(me));
+//!
+//! struct Editor;
+//!
+//! impl RoleName for Editor {
+//!     const NAME: &'static str = "editor";
+//! }
+//!
+//! async fn publish(editor: WithRole<Editor>) -> String {
+//!     format!("published by {}", editor.caller.user_id)
+//! }
+//! # let _: axum::Router = axum::Router::new()
+//! #     .route("/me", axum::routing::get(me))
+//! #     .route("/publish", axum::routing::post(publish));
 //! ```
 
 use std::convert::Infallible;
+use std::fmt;
+use std::marker::PhantomData;
 
 use auth_core::Principal;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -17,6 +31,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::ApiError;
+use crate::require::role::demand;
 
 /// Extracts the caller that [`VerifyLayer`](crate::VerifyLayer) has verified.
 ///
@@ -40,6 +55,52 @@ impl<S: Sync> OptionalFromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Principal>().cloned().map(Self))
+    }
+}
+
+/// Names a role, so that a handler can ask for it by its type.
+pub trait RoleName {
+    /// The name.
+    const NAME: &'static str;
+}
+
+/// Extracts the caller that [`VerifyLayer`](crate::VerifyLayer) has verified, if the token carries
+/// the role.
+///
+/// A request without a caller is refused with 401 `authentication_required`, a caller without the
+/// role with 403 `permission_denied`.
+pub struct WithRole<R> {
+    /// The caller.
+    pub caller: Principal,
+    role: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for WithRole<R> {
+    fn clone(&self) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            role: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for WithRole<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithRole")
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Sync, R: RoleName> FromRequestParts<S> for WithRole<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = demand(parts.extensions.get::<Principal>(), R::NAME)?;
+        Ok(Self {
+            caller: caller.clone(),
+            role: PhantomData,
+        })
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! - a *service*, [`AuthApi`]: the endpoints, to be mounted beside the host's own routes;
 //! - *layers*: [`VerifyLayer`] turns a bearer token into a [`Principal`](auth_core::Principal),
-//!   [`RequireSuperuserLayer`] lets only superusers through, [`IdentifyLayer`] finds out where
-//!   requests come from.
+//!   [`RequireRoleLayer`] lets only callers with a role through, [`RequireSuperuserLayer`] only
+//!   superusers, [`IdentifyLayer`] finds out where requests come from.
 //!
 //! In axum (hyper and warp: see [`api`]):
 //!
@@ -39,8 +39,8 @@
 //! | [`budgets`] | how many requests a client may make |
 //! | [`identify`] | where a request comes from |
 //! | [`verify`] | bearer token to principal |
-//! | [`require`] | rights that must hold now |
-//! | `axum` | extractor and `IntoResponse`, with the feature `axum` |
+//! | [`require`] | roles, and rights that must hold now |
+//! | `axum` | extractors and `IntoResponse`, with the feature `axum` |
 //!
 //! What tower-http has (timeouts, request ids, CORS, tracing) is left to tower-http.
 
@@ -62,4 +62,5 @@ pub use body::{ApiBody, ResponseBody};
 pub use error::ApiError;
 pub use identify::layer::IdentifyLayer;
 pub use require::layer::RequireSuperuserLayer;
+pub use require::role::RequireRoleLayer;
 pub use verify::layer::VerifyLayer;

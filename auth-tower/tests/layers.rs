@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use auth_core::store::StoreError;
 use auth_core::{AuthError, AuthService, Principal, Superuser};
-use auth_tower::{RequireSuperuserLayer, VerifyLayer};
+use auth_tower::{RequireRoleLayer, RequireSuperuserLayer, VerifyLayer};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -141,6 +141,31 @@ async fn a_grpc_client_is_refused_in_grpc() {
     let layer = (verify, RequireSuperuserLayer::new(Arc::new(denied)));
     assert_eq!(
         through(layer, call(get(&GOOD))).await,
+        in_grpc("7", "you do not have permission to do this")
+    );
+}
+
+#[tokio::test]
+async fn s9_1_only_callers_with_the_role_get_through() {
+    let with_role = |role: &str| (VerifyLayer::new(verifier()), RequireRoleLayer::new(role));
+    assert_eq!(
+        through(with_role("editor"), get(&GOOD)).await,
+        found(Some(alice()), None)
+    );
+    let denied = error(
+        403,
+        &[("www-authenticate", "Bearer error=\"insufficient_scope\"")],
+        "permission_denied",
+        "you do not have permission to do this",
+    );
+    for role in ["superuser", "Editor", "edit", "editor ", ""] {
+        assert_eq!(through(with_role(role), get(&GOOD)).await, denied, "{role}");
+    }
+    let unverified = RequireRoleLayer::new("editor");
+    assert_eq!(through(unverified, get(&GOOD)).await, unauthenticated());
+    let call = with(get(&GOOD), "content-type", "application/grpc");
+    assert_eq!(
+        through(with_role("auditor"), call).await,
         in_grpc("7", "you do not have permission to do this")
     );
 }

@@ -71,6 +71,12 @@ pub enum AuditAct {
     SuperuserGranted,
     /// A user ceased to be a superuser.
     SuperuserRevoked,
+    /// A user was given these roles and no others.
+    #[non_exhaustive]
+    RolesChanged {
+        /// The names.
+        roles: Vec<String>,
+    },
     /// A user's password was changed; other sessions ended.
     PasswordChanged,
     /// An administrative act was refused.
@@ -143,6 +149,7 @@ impl AuditAct {
             Self::UserDeleted => "user_deleted",
             Self::SuperuserGranted => "superuser_granted",
             Self::SuperuserRevoked => "superuser_revoked",
+            Self::RolesChanged { .. } => "roles_changed",
             Self::PasswordChanged => "password_changed",
             Self::AdministrationRefused { .. } => "administration_refused",
             Self::AccountChangeRefused { .. } => "account_change_refused",
@@ -312,6 +319,9 @@ mod tests {
             AuditAct::UserDeleted,
             AuditAct::SuperuserGranted,
             AuditAct::SuperuserRevoked,
+            AuditAct::RolesChanged {
+                roles: vec!["editor".to_owned()],
+            },
             AuditAct::PasswordChanged,
             AuditAct::AdministrationRefused {
                 act: "user_deleted".into(),

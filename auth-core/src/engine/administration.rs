@@ -7,7 +7,7 @@ use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::store::UserFilter;
 use crate::{
     Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
-    Registration, RequestContext, RevocationReason, SessionId, User, UserId,
+    Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserId,
 };
 
 #[async_trait]
@@ -115,6 +115,26 @@ impl Administration for Engine {
             .about(user);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let done = inner.store.revoke_superuser(user, &ending, &event).await;
+        if matches!(done, Ok(true)) {
+            inner.refuse_user(user, &ending);
+        }
+        inner.settle(&event, found(done))
+    }
+
+    async fn set_roles(
+        &self,
+        by: Administrator,
+        user: UserId,
+        roles: &Roles,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let act = AuditAct::RolesChanged {
+            roles: roles.iter().map(Role::to_string).collect(),
+        };
+        let event = inner.act(act, by, context).about(user);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let done = inner.store.set_roles(user, roles, &ending, &event).await;
         if matches!(done, Ok(true)) {
             inner.refuse_user(user, &ending);
         }

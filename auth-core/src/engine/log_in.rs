@@ -67,10 +67,11 @@ impl Inner {
             let (user, checked, verification) = self.authenticate(&login).await?;
             let owner = SessionOwner {
                 is_superuser: user.is_superuser,
+                roles: user.roles.clone(),
                 email_verified: user.email_verified_at.is_some(),
                 ..SessionOwner::new(user.id)
             };
-            self.may_use_tokens(owner)
+            self.may_use_tokens(&owner)
                 .map_err(|error| Refusal::from(error).of(user.id))?;
             let now = self.clock.now();
             let mut session = NewSession::new(user.id, now, now + self.refresh_ttl);
@@ -94,7 +95,7 @@ impl Inner {
                         .await;
                 }
                 return Ok(TokenPair::new(
-                    self.issue_access_token(owner, session.id, asked_at)?,
+                    self.issue_access_token(&owner, session.id, asked_at)?,
                     self.refresh_tokens
                         .derive(session.id, crate::Generation::FIRST),
                 ));

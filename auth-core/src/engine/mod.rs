@@ -265,19 +265,18 @@ impl Inner {
     /// between the two, and refuses what was issued before it, refuses this token too.
     fn issue_access_token(
         &self,
-        owner: SessionOwner,
+        owner: &SessionOwner,
         session: SessionId,
         asked_at: Timestamp,
     ) -> Result<AccessToken, AuthError> {
-        let roles: &[&str] = if owner.is_superuser {
-            &[Role::SUPERUSER]
-        } else {
-            &[]
-        };
-        self.access_tokens.issue(owner.id, session, roles, asked_at)
+        let superuser = owner.is_superuser.then_some(Role::SUPERUSER);
+        let given = owner.roles.iter().map(Role::as_str);
+        let roles: Vec<&str> = superuser.into_iter().chain(given).collect();
+        self.access_tokens
+            .issue(owner.id, session, &roles, asked_at)
     }
 
-    fn may_use_tokens(&self, owner: SessionOwner) -> Result<(), AuthError> {
+    fn may_use_tokens(&self, owner: &SessionOwner) -> Result<(), AuthError> {
         match self.email_verification {
             EmailVerification::Required if !owner.email_verified => {
                 Err(AuthError::EmailNotVerified)

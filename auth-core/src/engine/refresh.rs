@@ -137,9 +137,9 @@ impl Inner {
         next: Option<Generation>,
         asked_at: Timestamp,
     ) -> Result<Refreshed, AuthError> {
-        self.may_use_tokens(session.owner)?;
+        self.may_use_tokens(&session.owner)?;
         Ok(Refreshed::new(
-            self.issue_access_token(session.owner, session.id, asked_at)?,
+            self.issue_access_token(&session.owner, session.id, asked_at)?,
             next.map(|generation| self.refresh_tokens.derive(session.id, generation)),
         ))
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Ending, StoreError};
 use crate::audit::AuditEvent;
-use crate::{PasswordHash, SessionId, UserId};
+use crate::{PasswordHash, Roles, SessionId, UserId};
 
 /// What happens to accounts.
 ///
@@ -62,6 +62,20 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     async fn revoke_superuser(
         &self,
         id: UserId,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives the user these roles and no others, and records the revocation of the access tokens
+    /// issued until now; the sessions go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &Roles,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError>;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{AccountStore, Ending, StoreError};
-use auth_core::{PasswordHash, SessionId, UserId};
+use auth_core::{PasswordHash, Roles, SessionId, UserId};
 
 use crate::{MemoryStore, Tables};
 
@@ -74,11 +74,24 @@ impl AccountStore for MemoryStore {
             return Ok(false);
         };
         row.user.is_superuser = false;
-        let tokens = RevokedTokens::OfUser {
-            user: id,
-            issued_before: ending.issued_before,
+        tables.refuse_tokens_of(id, ending);
+        tables.events.insert(event.id, event.clone());
+        Ok(true)
+    }
+
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &Roles,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        let Some(row) = tables.users.get_mut(&id) else {
+            return Ok(false);
         };
-        tables.revoke(Revocation::new(tokens, ending.remembered_until));
+        row.user.roles = roles.clone();
+        tables.refuse_tokens_of(id, ending);
         tables.events.insert(event.id, event.clone());
         Ok(true)
     }
@@ -102,6 +115,15 @@ impl AccountStore for MemoryStore {
 }
 
 impl Tables {
+    fn refuse_tokens_of(&mut self, user: UserId, ending: &Ending) {
+        let issued_before = ending.issued_before;
+        let tokens = RevokedTokens::OfUser {
+            user,
+            issued_before,
+        };
+        self.revoke(Revocation::new(tokens, ending.remembered_until));
+    }
+
     fn refuse_last_superuser(&self, id: UserId) -> Result<(), StoreError> {
         let superusers = self.users.values().map(|row| &row.user);
         let mut superusers = superusers.filter(|user| user.is_superuser && user.is_active);

@@ -109,6 +109,7 @@ impl Tables {
         let user = &self.users.get(&session.owner.id)?.user;
         session.owner.is_active = user.is_active;
         session.owner.is_superuser = user.is_superuser;
+        session.owner.roles = user.roles.clone();
         session.owner.email_verified = user.email_verified_at.is_some();
         Some(session)
     }

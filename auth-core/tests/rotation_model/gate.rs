@@ -13,7 +13,8 @@ use auth_core::store::{
     UserFilter, UserStore,
 };
 use auth_core::{
-    EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
+    EmailAddress, Generation, PasswordHash, Roles, Session, SessionId, Timestamp, User, UserId,
+    Username,
 };
 use futures_util::future::{BoxFuture, poll_fn};
 
@@ -200,6 +201,16 @@ impl AccountStore for GatedStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         self.store.revoke_superuser(id, ending, event).await
+    }
+
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &Roles,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.set_roles(id, roles, ending, event).await
     }
 
     async fn change_password(

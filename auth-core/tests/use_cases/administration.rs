@@ -7,7 +7,7 @@ use auth_core::audit::{Actor, AuditAct};
 use auth_core::store::{EventFilter, Store, UserFilter};
 use auth_core::{
     Administration, Administrator, AuthError, AuthService, Bootstrap, EmailProof, Password,
-    Principal, Registration, RequestContext, Superuser, TokenPair, User, UserId,
+    Principal, Registration, RequestContext, Role, Roles, Superuser, TokenPair, User, UserId,
 };
 
 use crate::MINUTE;
@@ -189,6 +189,27 @@ async fn s9_2_demotion_ends_the_tokens_that_tell_of_the_privilege(store: Arc<dyn
     assert!(principal.roles.is_empty());
 }
 
+async fn roles_are_told_to_the_trail_and_to_the_next_token(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    case.world.clock.advance(MINUTE);
+    let by = Administrator::Superuser(Superuser::assume(case.admin));
+    let roles = Roles::parse(["editor"]).unwrap();
+    let given = engine.set_roles(by, case.alice, &roles, &context()).await;
+    given.unwrap();
+    let (act, actor, user) = case.last_act().await;
+    assert!(matches!(act, AuditAct::RolesChanged { roles, .. } if roles == ["editor"]));
+    assert_eq!((actor, user), (Actor::User(case.admin), Some(case.alice)));
+    assert_eq!(case.tokens().await, ("token_expired", "success"));
+    case.world.clock.advance(MINUTE);
+    let pair = case.world.log_in("alice").await.unwrap();
+    assert_eq!(case.verified(&pair).unwrap().roles, [Role::new("editor")]);
+    let nobody = engine
+        .set_roles(by, UserId::generate(), &roles, &context())
+        .await;
+    assert_eq!(code(nobody), "not_found");
+}
+
 async fn s7_10_a_new_password_ends_the_sessions(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
     let engine = &case.world.engine;
@@ -262,6 +283,7 @@ on_each_store!(
     s9_3_deactivation_ends_everything_at_once,
     s9_3_s9_5_deletion_ends_everything_and_its_name_inherits_nothing,
     s9_2_demotion_ends_the_tokens_that_tell_of_the_privilege,
+    roles_are_told_to_the_trail_and_to_the_next_token,
     s7_10_a_new_password_ends_the_sessions,
     s7_10_one_session_all_of_a_user_or_all_of_everybody_end,
     the_last_superuser_stays_and_the_refusal_is_told_of,

@@ -8,7 +8,7 @@ use auth_core::store::{SqliteStore, Store};
 use auth_core::testing::ManualClock;
 use auth_core::{
     Administration, Administrator, AuthService, Bootstrap, Clock, Engine, Password, Registration,
-    RequestContext, Role, Timestamp, UserId,
+    RequestContext, Role, Roles, Timestamp, UserId,
 };
 
 use crate::support::on_each_store;
@@ -146,6 +146,37 @@ async fn s9_2_a_demotion_ends_the_role_at_every_node(store: Arc<dyn Store>) {
     assert!(!caller.has_role(Role::SUPERUSER));
 }
 
+async fn s9_2_other_roles_end_the_tokens_at_every_node(store: Arc<dyn Store>) {
+    let (here, there, alice) = nodes(&store).await;
+    let by = Administrator::Operator;
+    let roles = Roles::parse(["editor", "auditor"]).unwrap();
+    let given = here.engine.set_roles(by, alice, &roles, &context()).await;
+    given.unwrap();
+    here.clock.advance(Duration::from_secs(1));
+    there.clock.advance(Duration::from_secs(1));
+    let tokens = here.log_in("alice").await.unwrap();
+    let access_token = tokens.access_token.expose();
+    let verifier = there.engine.access_token_verifier();
+    let caller = verifier.verify(access_token).unwrap();
+    let held: Vec<_> = caller.roles.iter().map(Role::as_str).collect();
+    assert_eq!(held, ["auditor", "editor"]);
+
+    let roles = Roles::parse(["editor"]).unwrap();
+    let taken = here.engine.set_roles(by, alice, &roles, &context()).await;
+    taken.unwrap();
+    assert_eq!(verdict(&here.engine, access_token), "token_expired");
+    until(|| verdict(&there.engine, access_token) == "token_expired").await;
+
+    // The session lives on, with the roles of now.
+    here.clock.advance(Duration::from_secs(1));
+    there.clock.advance(Duration::from_secs(1));
+    let refresh_token = tokens.refresh_token.expose();
+    let refreshed = here.engine.refresh(refresh_token, &context()).await;
+    let refreshed = refreshed.unwrap();
+    let caller = verifier.verify(refreshed.access_token.expose()).unwrap();
+    assert!(caller.has_role("editor") && !caller.has_role("auditor"));
+}
+
 async fn s7_10_a_new_password_or_an_order_ends_sessions_at_every_node(store: Arc<dyn Store>) {
     let (here, there, alice) = nodes(&store).await;
     let by = Administrator::Operator;
@@ -212,6 +243,7 @@ on_each_store![
     s7_7_a_node_that_starts_late_knows_what_was_revoked_before,
     s9_3_who_is_shut_out_is_refused_at_every_node,
     s9_2_a_demotion_ends_the_role_at_every_node,
+    s9_2_other_roles_end_the_tokens_at_every_node,
     s7_10_a_new_password_or_an_order_ends_sessions_at_every_node,
     s7_5_the_session_that_makes_room_is_refused_at_every_node,
     a_node_forgets_what_has_expired,

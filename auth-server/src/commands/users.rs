@@ -6,12 +6,12 @@ use std::sync::Arc;
 use auth_core::store::{Store, UserFilter, UserSearch};
 use auth_core::{
     Administration as _, Administrator, AuthError, EmailProof, Engine, Registration,
-    RequestContext, User, UserId,
+    RequestContext, Role, Roles, User, UserId,
 };
 use serde_json::json;
 
 use super::{new_password, user_lookup};
-use crate::cli::{ChosenUser, CreateUser, ListUsers, LogOutUsers, Users};
+use crate::cli::{ChosenUser, CreateUser, ListUsers, LogOutUsers, SetRoles, Users};
 use crate::config::Config;
 use crate::error::CommandError;
 use crate::node::{self, NodeStore};
@@ -68,6 +68,7 @@ impl Operator {
                 let done = self.engine.revoke_superuser(BY, user, &context).await;
                 tell("demoted", &chosen, done)
             }
+            Users::Roles(flags) => self.set_roles(flags).await,
             Users::SetPassword(flags) => {
                 let (user, context) = self.begin(&flags.user).await?;
                 let password = new_password::read(flags.noinput, PASSWORD_VARIABLE)?;
@@ -150,6 +151,22 @@ impl Operator {
         Ok(())
     }
 
+    async fn set_roles(&self, flags: SetRoles) -> Result<(), CommandError> {
+        let roles = Roles::parse(flags.roles.iter().map(String::as_str));
+        let roles = roles.map_err(|error| CommandError::Argument {
+            name: "ROLE",
+            problem: error.to_string(),
+        })?;
+        let (user, context) = self.begin(&flags.user).await?;
+        self.engine.set_roles(BY, user, &roles, &context).await?;
+        say(format_args!(
+            "roles set: {} ({})",
+            flags.user.user.escape_debug(),
+            or_none(&roles)
+        ));
+        Ok(())
+    }
+
     async fn log_out(&self, chosen: LogOutUsers) -> Result<(), CommandError> {
         let (whom, ended) = match chosen.user {
             Some(user) => {
@@ -201,6 +218,7 @@ fn line(user: &User) -> String {
     if user.is_superuser {
         marks.push("superuser");
     }
+    marks.extend(user.roles.iter().map(Role::as_str));
     if !user.is_active {
         marks.push("deactivated");
     }
@@ -222,15 +240,23 @@ fn record(user: &User) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let verified = user.email_verified_at.map(utc);
     format!(
-        "id         {}\nusername   {}\nemail      {}\nverified   {}\nactive     {}\nsuperuser  {}\ncreated    {}",
+        "id         {}\nusername   {}\nemail      {}\nverified   {}\nactive     {}\nsuperuser  {}\nroles      {}\ncreated    {}",
         user.id,
         user.username,
         user.email,
         verified.as_deref().unwrap_or("no"),
         yes(user.is_active),
         yes(user.is_superuser),
+        or_none(&user.roles),
         utc(user.created_at),
     )
+}
+
+fn or_none(roles: &Roles) -> String {
+    match roles.to_string() {
+        names if names.is_empty() => "none".to_owned(),
+        names => names,
+    }
 }
 
 fn as_json(user: &User) -> String {
@@ -241,6 +267,7 @@ fn as_json(user: &User) -> String {
         "email_verified_at": user.email_verified_at.map(utc),
         "is_active": user.is_active,
         "is_superuser": user.is_superuser,
+        "roles": user.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
         "created_at": utc(user.created_at),
     })
     .to_string()

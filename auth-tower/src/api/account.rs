@@ -24,23 +24,24 @@ use crate::error::ApiError;
 use crate::response;
 
 #[derive(Serialize)]
-struct Caller {
+struct Caller<'a> {
     id: String,
     username: String,
     email: String,
     verified: bool,
-    roles: Vec<&'static str>,
+    roles: Vec<&'a str>,
 }
 
-impl Caller {
-    fn new(user: &User) -> Self {
-        let roles = user.is_superuser.then_some(Role::SUPERUSER);
+impl<'a> Caller<'a> {
+    fn new(user: &'a User) -> Self {
+        let superuser = user.is_superuser.then_some(Role::SUPERUSER);
+        let given = user.roles.iter().map(Role::as_str);
         Self {
             id: user.id.to_string(),
             username: user.username.to_string(),
             email: user.email.to_string(),
             verified: user.email_verified_at.is_some(),
-            roles: roles.into_iter().collect(),
+            roles: superuser.into_iter().chain(given).collect(),
         }
     }
 }

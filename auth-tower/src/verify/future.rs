@@ -8,7 +8,8 @@ use pin_project_lite::pin_project;
 use crate::body::{ApiBody, ResponseBody};
 
 pin_project! {
-    /// The response future of [`Verify`](super::Verify).
+    /// The response future of [`Verify`](super::Verify) and of
+    /// [`RequireRole`](crate::require::RequireRole), which decide at once.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
@@ -31,13 +32,13 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn passed(future: F) -> Self {
+    pub(crate) fn passed(future: F) -> Self {
         Self {
             kind: Kind::Passed { future },
         }
     }
 
-    pub(super) fn refused(response: Response<ApiBody>) -> Self {
+    pub(crate) fn refused(response: Response<ApiBody>) -> Self {
         Self {
             kind: Kind::Refused {
                 response: Some(response),

@@ -34,7 +34,7 @@ async fn axum_serves_the_endpoints_one_by_one() {
 #[cfg(feature = "axum")]
 mod sugar {
     use auth_tower::ApiError;
-    use auth_tower::axum::Authenticated;
+    use auth_tower::axum::{Authenticated, RoleName, WithRole};
 
     use super::*;
     use crate::support::{GOOD, alice, error};
@@ -80,6 +80,43 @@ mod sugar {
         assert_eq!(answer(http_request("GET", address, "/")).await.1, "guest");
         let request = http_request("GET", address, "/").header("authorization", GOOD.as_str());
         assert_eq!(answer(request).await.1, alice().user_id.to_string());
+    }
+
+    struct Editor;
+
+    impl RoleName for Editor {
+        const NAME: &'static str = "editor";
+    }
+
+    struct Auditor;
+
+    impl RoleName for Auditor {
+        const NAME: &'static str = "auditor";
+    }
+
+    async fn with_role<R>(caller: WithRole<R>) -> String {
+        caller.caller.user_id.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_role_is_demanded_by_its_type() {
+        let app = Router::new()
+            .route("/editors", get(with_role::<Editor>))
+            .route("/auditors", get(with_role::<Auditor>))
+            .route_layer(VerifyLayer::new(verifier()));
+        let address = serve(app).await;
+        let ask = |path| {
+            let request = http_request("GET", address, path);
+            answer(request.header("authorization", GOOD.as_str()))
+        };
+        assert_eq!(ask("/editors").await.1, alice().user_id.to_string());
+        let denied = error(
+            403,
+            &[("www-authenticate", "Bearer error=\"insufficient_scope\"")],
+            "permission_denied",
+            "you do not have permission to do this",
+        );
+        assert_eq!(ask("/auditors").await.0, denied);
     }
 
     #[tokio::test]

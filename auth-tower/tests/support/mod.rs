@@ -182,6 +182,7 @@ fn authorization(expires: i64) -> String {
         "exp": expires,
         "jti": "AAAAAAAAAAAAAAAAAAAAAA",
         "sid": alice().session_id.as_uuid(),
+        "roles": ["editor"],
     });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     format!(

@@ -8,7 +8,7 @@ use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, sess
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
 use crate::store::{AccountStore, Ending, StoreError};
-use crate::{PasswordHash, SessionId, UserId};
+use crate::{PasswordHash, Roles, SessionId, UserId};
 
 #[async_trait]
 impl AccountStore for PostgresStore {
@@ -59,6 +59,20 @@ impl AccountStore for PostgresStore {
     ) -> Result<bool, StoreError> {
         self.run(Replay::Safe, || {
             demote(&self.pool, self.delivery, id, ending, event)
+        })
+        .await?
+        .into()
+    }
+
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &Roles,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || {
+            replace_roles(&self.pool, self.delivery, id, roles, ending, event)
         })
         .await?
         .into()
@@ -218,6 +232,32 @@ async fn demote(
         id,
     );
     if !is_there.await? {
+        return Ok(Change::NoSuchUser);
+    }
+    let revocation = stored::revocation_of_user(id, ending);
+    revocations::record(&mut transaction, delivery, &[revocation]).await?;
+    finish(transaction, event).await
+}
+
+async fn replace_roles(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    id: UserId,
+    roles: &Roles,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<Change, Error> {
+    let mut transaction = begin(pool).await?;
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET roles = $2
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .bind(roles.to_string())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
     let revocation = stored::revocation_of_user(id, ending);

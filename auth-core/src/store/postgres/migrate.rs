@@ -58,6 +58,11 @@ fn migrations() -> Vec<Migration> {
             "sessions_client",
             include_str!("../../../migrations/postgres/0010_sessions_client.sql"),
         ),
+        stored::migration(
+            11,
+            "users_roles",
+            include_str!("../../../migrations/postgres/0011_users_roles.sql"),
+        ),
     ]
 }
 

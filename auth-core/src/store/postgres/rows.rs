@@ -5,7 +5,9 @@ use sqlx::{Error, Row};
 use time::OffsetDateTime;
 
 use crate::store::stored;
-use crate::{EmailAddress, Session, SessionId, SessionOwner, Timestamp, User, UserId, Username};
+use crate::{
+    EmailAddress, Roles, Session, SessionId, SessionOwner, Timestamp, User, UserId, Username,
+};
 
 pub(super) fn to_sql(time: Timestamp) -> Result<OffsetDateTime, Error> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.unix_micros()) * 1000)
@@ -39,6 +41,7 @@ pub(super) fn user(row: &PgRow) -> Result<User, Error> {
         email_verified_at: optional_time(row, "email_verified_at")?,
         is_active: row.try_get("is_active")?,
         is_superuser: row.try_get("is_superuser")?,
+        roles: Roles::from_stored(row.try_get("roles")?),
         ..User::new(id, username, email, time(row, "created_at")?)
     })
 }
@@ -48,6 +51,7 @@ pub(super) fn session(row: &PgRow) -> Result<Session, Error> {
     let owner = SessionOwner {
         is_active: row.try_get("is_active")?,
         is_superuser: row.try_get("is_superuser")?,
+        roles: Roles::from_stored(row.try_get("roles")?),
         email_verified: row.try_get("email_verified")?,
         ..SessionOwner::new(UserId::from_uuid(row.try_get("user_id")?))
     };

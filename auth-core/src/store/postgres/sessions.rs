@@ -213,7 +213,7 @@ async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> 
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.email_verified_at IS NOT NULL AS email_verified
+                u.roles, u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
          WHERE s.id = $1",
@@ -235,7 +235,7 @@ async fn select_live(
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.email_verified_at IS NOT NULL AS email_verified
+                u.roles, u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
          WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active
@@ -266,7 +266,7 @@ async fn rotate(pool: &PgPool, rotation: &SessionRotation) -> Result<Option<Sess
              AND u.id = s.user_id AND u.is_active
          RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                    s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                   u.email_verified_at IS NOT NULL AS email_verified",
+                   u.roles, u.email_verified_at IS NOT NULL AS email_verified",
     )
     .bind(rotation.id.as_uuid())
     .bind(stored::number(rotation.from.number()))

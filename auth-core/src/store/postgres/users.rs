@@ -123,8 +123,8 @@ async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(),
     sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+              email_verified_at, is_active, is_superuser, created_at, roles)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -136,6 +136,7 @@ async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(),
     .bind(user.is_active)
     .bind(user.is_superuser)
     .bind(rows::to_sql(user.created_at)?)
+    .bind(user.roles.to_string())
     .execute(executor)
     .await
     .map(drop)
@@ -155,8 +156,8 @@ async fn insert_first_superuser(
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9
+              email_verified_at, is_active, is_superuser, created_at, roles)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9, $10
          WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
@@ -168,6 +169,7 @@ async fn insert_first_superuser(
     .bind(user.email_verified_at.map(rows::to_sql).transpose()?)
     .bind(user.is_active)
     .bind(rows::to_sql(user.created_at)?)
+    .bind(user.roles.to_string())
     .execute(&mut *transaction)
     .await?;
     let created = created.rows_affected() == 1;
@@ -190,7 +192,7 @@ async fn select_credentials(
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     let row = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
-                email_verified_at, is_active, is_superuser, created_at
+                email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
          WHERE username_canonical = $1",
     )
@@ -207,7 +209,7 @@ async fn select_credentials(
 async fn select_user(pool: &PgPool, id: UserId) -> Result<Option<User>, Error> {
     sqlx::query(
         "SELECT id, username, username_canonical, email, email_key,
-                email_verified_at, is_active, is_superuser, created_at
+                email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
          WHERE id = $1",
     )
@@ -223,7 +225,7 @@ async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, E
     let query = match filter.search {
         UserSearch::Username(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, created_at
+                    email_verified_at, is_active, is_superuser, roles, created_at
              FROM auth_users
              WHERE username_canonical COLLATE \"C\" >= $1 AND username_canonical COLLATE \"C\" < $2
              ORDER BY username_canonical COLLATE \"C\"
@@ -231,7 +233,7 @@ async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, E
         ),
         UserSearch::Email(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, created_at
+                    email_verified_at, is_active, is_superuser, roles, created_at
              FROM auth_users
              WHERE email_key COLLATE \"C\" >= $1 AND email_key COLLATE \"C\" < $2
              ORDER BY email_key COLLATE \"C\"
@@ -278,7 +280,7 @@ async fn begin_verification(
          SET email_verification = email_verification + 1
          WHERE email_key = $1 AND is_active AND email_verified_at IS NULL
          RETURNING id, username, username_canonical, email, email_key,
-                   email_verified_at, email_verification, is_active, is_superuser, created_at",
+                   email_verified_at, email_verification, is_active, is_superuser, roles, created_at",
     )
     .bind(email.key())
     .fetch_optional(pool)

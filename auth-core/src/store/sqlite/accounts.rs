@@ -7,7 +7,7 @@ use super::{SqliteStore, error::store_error, events, revocations, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
 use crate::store::{AccountStore, Ending, StoreError};
-use crate::{PasswordHash, SessionId, UserId};
+use crate::{PasswordHash, Roles, SessionId, UserId};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -50,6 +50,18 @@ impl AccountStore for SqliteStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let outcome = demote(&self.writer, id, ending, event).await;
+        self.tell_of_revocations();
+        outcome.map_err(store_error)?.into()
+    }
+
+    async fn set_roles(
+        &self,
+        id: UserId,
+        roles: &Roles,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let outcome = replace_roles(&self.writer, id, roles, ending, event).await;
         self.tell_of_revocations();
         outcome.map_err(store_error)?.into()
     }
@@ -184,6 +196,31 @@ async fn demote(
         id,
     );
     if !is_there.await? {
+        return Ok(Change::NoSuchUser);
+    }
+    let revocation = stored::revocation_of_user(id, ending);
+    revocations::record(&mut transaction, &revocation).await?;
+    finish(transaction, event).await
+}
+
+async fn replace_roles(
+    pool: &SqlitePool,
+    id: UserId,
+    roles: &Roles,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<Change, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let updated = sqlx::query(
+        "UPDATE auth_users
+         SET roles = ?2
+         WHERE id = ?1",
+    )
+    .bind(id.as_uuid())
+    .bind(roles.to_string())
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
     let revocation = stored::revocation_of_user(id, ending);

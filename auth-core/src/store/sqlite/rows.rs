@@ -4,7 +4,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row};
 
 use crate::store::stored;
-use crate::{EmailAddress, Session, SessionId, SessionOwner, Timestamp, User, UserId, Username};
+use crate::{
+    EmailAddress, Roles, Session, SessionId, SessionOwner, Timestamp, User, UserId, Username,
+};
 
 pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
     row.try_get(column).map(Timestamp::from_unix_micros)
@@ -26,6 +28,7 @@ pub(super) fn user(row: &SqliteRow) -> Result<User, Error> {
         email_verified_at: optional_time(row, "email_verified_at")?,
         is_active: row.try_get("is_active")?,
         is_superuser: row.try_get("is_superuser")?,
+        roles: Roles::from_stored(row.try_get("roles")?),
         ..User::new(id, username, email, time(row, "created_at")?)
     })
 }
@@ -35,6 +38,7 @@ pub(super) fn session(row: &SqliteRow) -> Result<Session, Error> {
     let owner = SessionOwner {
         is_active: row.try_get("is_active")?,
         is_superuser: row.try_get("is_superuser")?,
+        roles: Roles::from_stored(row.try_get("roles")?),
         email_verified: row.try_get("email_verified")?,
         ..SessionOwner::new(UserId::from_uuid(row.try_get("user_id")?))
     };

@@ -148,7 +148,7 @@ async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Err
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.email_verified_at IS NOT NULL AS email_verified
+                u.roles, u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
          WHERE s.id = ?1",
@@ -170,7 +170,7 @@ async fn select_live(
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.email_verified_at IS NOT NULL AS email_verified
+                u.roles, u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
          WHERE s.user_id = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 AND u.is_active
@@ -202,6 +202,7 @@ async fn rotate(pool: &SqlitePool, rotation: &SessionRotation) -> Result<Option<
                    used_at, revoked_at, client, TRUE AS is_active,
                    (SELECT is_superuser FROM auth_users AS u WHERE u.id = user_id)
                        AS is_superuser,
+                   (SELECT roles FROM auth_users AS u WHERE u.id = user_id) AS roles,
                    (SELECT email_verified_at IS NOT NULL FROM auth_users AS u WHERE u.id = user_id)
                        AS email_verified",
     )

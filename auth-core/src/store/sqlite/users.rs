@@ -90,8 +90,8 @@ async fn insert_user(executor: impl SqliteExecutor<'_>, new: &NewUser) -> Result
     sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+              email_verified_at, is_active, is_superuser, created_at, roles)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -103,6 +103,7 @@ async fn insert_user(executor: impl SqliteExecutor<'_>, new: &NewUser) -> Result
     .bind(user.is_active)
     .bind(user.is_superuser)
     .bind(user.created_at.unix_micros())
+    .bind(user.roles.to_string())
     .execute(executor)
     .await
     .map(drop)
@@ -133,8 +134,8 @@ async fn insert_first_superuser(
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9
+              email_verified_at, is_active, is_superuser, created_at, roles)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9, ?10
          WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
@@ -146,6 +147,7 @@ async fn insert_first_superuser(
     .bind(user.email_verified_at.map(Timestamp::unix_micros))
     .bind(user.is_active)
     .bind(user.created_at.unix_micros())
+    .bind(user.roles.to_string())
     .execute(&mut *transaction)
     .await?;
     let created = created.rows_affected() == 1;
@@ -162,7 +164,7 @@ async fn select_credentials(
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     let row = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
-                email_verified_at, is_active, is_superuser, created_at
+                email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
          WHERE username_canonical = ?1",
     )
@@ -179,7 +181,7 @@ async fn select_credentials(
 async fn select_user(pool: &SqlitePool, id: UserId) -> Result<Option<User>, Error> {
     sqlx::query(
         "SELECT id, username, username_canonical, email, email_key,
-                email_verified_at, is_active, is_superuser, created_at
+                email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
          WHERE id = ?1",
     )
@@ -195,7 +197,7 @@ async fn select_users(pool: &SqlitePool, filter: &UserFilter) -> Result<Vec<User
     let query = match filter.search {
         UserSearch::Username(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, created_at
+                    email_verified_at, is_active, is_superuser, roles, created_at
              FROM auth_users
              WHERE username_canonical >= ?1 AND username_canonical < ?2
              ORDER BY username_canonical
@@ -203,7 +205,7 @@ async fn select_users(pool: &SqlitePool, filter: &UserFilter) -> Result<Vec<User
         ),
         UserSearch::Email(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, created_at
+                    email_verified_at, is_active, is_superuser, roles, created_at
              FROM auth_users
              WHERE email_key >= ?1 AND email_key < ?2
              ORDER BY email_key
@@ -250,7 +252,7 @@ async fn begin_verification(
          SET email_verification = email_verification + 1
          WHERE email_key = ?1 AND is_active AND email_verified_at IS NULL
          RETURNING id, username, username_canonical, email, email_key,
-                   email_verified_at, email_verification, is_active, is_superuser, created_at",
+                   email_verified_at, email_verification, is_active, is_superuser, roles, created_at",
     )
     .bind(email.key())
     .fetch_all(pool)

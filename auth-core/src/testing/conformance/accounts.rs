@@ -6,7 +6,7 @@ use super::fixtures::{LIFETIME, begin_session, create, ending, event, hash, new_
 use crate::audit::AuditEvent;
 use crate::revocation::RevokedTokens;
 use crate::store::{EventFilter, NewSession, NewUser, Store, StoreError};
-use crate::{RevocationReason, SessionId, UserId};
+use crate::{RevocationReason, Roles, SessionId, UserId};
 
 const REASON: RevocationReason = RevocationReason::Administrative;
 
@@ -106,6 +106,36 @@ pub async fn s9_2_a_demotion_ends_the_tokens_issued_before(store: Arc<dyn Store>
     assert_eq!(revoked(&store).await, [tokens]);
 }
 
+/// Other roles leave the sessions, and refuse the tokens that tell of the roles before.
+pub async fn s9_2_other_roles_end_the_tokens_issued_before(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = alice.user.id;
+    let session = begin_session(&store, &alice).await.id;
+    let ending = ending(REASON);
+    for names in [["editor", "auditor"].as_slice(), &["editor"], &[]] {
+        let roles = Roles::parse(names.iter().copied()).unwrap();
+        let told = event().about(id);
+        assert!(store.set_roles(id, &roles, &ending, &told).await.unwrap());
+        assert!(is_told(&store, &told).await);
+        let user = store.find_user(id).await.unwrap().unwrap();
+        assert_eq!(user.roles, roles);
+        let (user, _) = store
+            .find_credentials(&user.username)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(user.roles, roles);
+        let session = store.find_session(session).await.unwrap().unwrap();
+        assert_eq!(session.owner.roles, roles);
+        assert!(session.revoked_at.is_none());
+    }
+    let tokens = RevokedTokens::OfUser {
+        user: id,
+        issued_before: ending.issued_before,
+    };
+    assert_eq!(revoked(&store).await, [tokens; 3]);
+}
+
 /// A new password ends every session but the excepted one.
 pub async fn s7_10_a_new_password_ends_the_other_sessions(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
@@ -137,6 +167,7 @@ pub async fn an_unknown_account_is_left_alone(store: Arc<dyn Store>) {
         store.delete_user(id, &ending, &told).await,
         store.grant_superuser(id, &told).await,
         store.revoke_superuser(id, &ending, &told).await,
+        store.set_roles(id, &Roles::default(), &ending, &told).await,
         store
             .change_password(id, &hash("new"), None, &ending, &told)
             .await,

@@ -139,6 +139,7 @@ macro_rules! store_conformance {
             s14_4_tells_of_the_first_superuser_once
             finds_events_by_user_kind_request_and_time
             s9_2_a_demotion_ends_the_tokens_issued_before
+            s9_2_other_roles_end_the_tokens_issued_before
             s9_3_a_deactivated_user_has_no_sessions
             s9_3_a_deleted_user_leaves_only_the_trail
             s7_10_a_new_password_ends_the_other_sessions

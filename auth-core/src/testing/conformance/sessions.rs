@@ -8,7 +8,9 @@ use super::fixtures::{
     CROWD, LIFETIME, begin_session, create, ending, event, event_at, hash, new_user, now, race,
 };
 use crate::store::{NewSession, SessionRotation, Store};
-use crate::{Generation, RevocationReason, Session, SessionId, SessionOwner, Timestamp, UserId};
+use crate::{
+    Generation, RevocationReason, Roles, Session, SessionId, SessionOwner, Timestamp, UserId,
+};
 
 const LOGOUT: RevocationReason = RevocationReason::Logout;
 
@@ -16,6 +18,7 @@ const LOGOUT: RevocationReason = RevocationReason::Logout;
 pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
     let mut admin = new_user("admin");
     admin.user.is_superuser = true;
+    admin.user.roles = Roles::parse(["auditor"]).unwrap();
     admin.user.email_verified_at = Some(now());
     store.create_user(&admin, None, &event()).await.unwrap();
     let alice = create(&store, "alice").await;
@@ -23,6 +26,7 @@ pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
         let session = begin_session(&store, &user).await;
         let owner = SessionOwner {
             is_superuser: user.user.is_superuser,
+            roles: user.user.roles.clone(),
             email_verified: user.user.email_verified_at.is_some(),
             ..SessionOwner::new(user.user.id)
         };

@@ -6,7 +6,7 @@ use super::fixtures::{
     CROWD, address, claim_all, create, event, hash, mail_to, new_user, now, race, user_with_address,
 };
 use crate::store::{NewSession, NewUser, Store, StoreError};
-use crate::{EmailAddress, Timestamp, User, UserId, Username};
+use crate::{EmailAddress, Roles, Timestamp, User, UserId, Username};
 
 /// The database answers.
 pub async fn answers_the_check(store: Arc<dyn Store>) {
@@ -20,6 +20,7 @@ pub async fn finds_a_user_as_it_was_created(store: Arc<dyn Store>) {
     let mut bob = user_with_address("bob", "Bob@Bücher.example");
     bob.user.is_superuser = true;
     bob.user.is_active = false;
+    bob.user.roles = Roles::parse(["editor", "billing:read"]).unwrap();
     for user in [&alice, &bob] {
         store.create_user(user, None, &event()).await.unwrap();
     }
