@@ -8,8 +8,8 @@ use crate::{AuthError, Password, Principal, RequestContext, Session, SessionId, 
 
 /// Use cases of users on their own accounts, beside [`AuthService`](crate::AuthService).
 ///
-/// Each asks the store whether the caller's session is still live: a token whose session has ended
-/// does nothing here, whatever a verifier knows. What changes something is told to the audit trail,
+/// What has a caller asks the store whether the caller's session is still live: a token whose
+/// session has ended does nothing here, whatever a verifier knows. What changes something is told to the audit trail,
 /// also when it is refused.
 #[async_trait]
 pub trait Account: fmt::Debug + Send + Sync + 'static {
@@ -69,6 +69,84 @@ pub trait Account: fmt::Debug + Send + Sync + 'static {
         change: PasswordChange,
         context: &RequestContext,
     ) -> Result<(), AuthError>;
+
+    /// Mails a link to choose a new password to the address, if it is that of an active user who
+    /// has verified it where that is required.
+    ///
+    /// Known or not, the answer is the same and takes the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Validation`] if it is no address; [`AuthError::Storage`].
+    async fn request_password_reset(
+        &self,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Replaces the password of whoever got this link, and ends all sessions.
+    ///
+    /// The link dies with the password that it replaces, however that is replaced, and with the
+    /// address that it was mailed to.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
+    /// - [`AuthError::Validation`] if the password breaks the rules, in the field `password`; the
+    ///   link stays good;
+    /// - [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn reset_password(
+        &self,
+        token: &str,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Mails a link to the caller's new address that confirms it; until then nothing changes.
+    ///
+    /// If somebody else has the address, no mail is sent, and nothing tells so. A wrong password
+    /// counts as a failed login.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`] if it is no address, or the one of now;
+    /// - [`AuthError::InvalidCredentials`] if the password is wrong;
+    /// - [`AuthError::TooManyAttempts`], [`AuthError::Overloaded`];
+    /// - [`AuthError::TokenRevoked`], [`AuthError::Storage`].
+    async fn request_email_change(
+        &self,
+        caller: &Principal,
+        request: EmailChangeRequest,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Changes the address to the one that this link was mailed to, and mails a notice to the
+    /// former one, with a link to undo it within a day.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
+    /// - [`AuthError::EmailTaken`] if somebody else has the address by now;
+    /// - [`AuthError::Storage`].
+    async fn confirm_email_change(
+        &self,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Gives the user the former address back, whatever it was changed to since, ends all sessions
+    /// and makes the password unusable: a link to choose another is mailed to the address.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
+    /// - [`AuthError::EmailTaken`] if somebody else has the address by now;
+    /// - [`AuthError::Storage`].
+    async fn undo_email_change(
+        &self,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
 }
 
 /// Which of their sessions users end.
@@ -96,5 +174,26 @@ impl PasswordChange {
     #[must_use]
     pub const fn new(current: Password, new: Password) -> Self {
         Self { current, new }
+    }
+}
+
+/// What a user asks for who wants another e-mail address, as it came in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EmailChangeRequest {
+    /// The address to come.
+    pub email: String,
+    /// The user's password.
+    pub password: Password,
+}
+
+impl EmailChangeRequest {
+    /// Puts the two together.
+    #[must_use]
+    pub fn new(email: impl Into<String>, password: Password) -> Self {
+        Self {
+            email: email.into(),
+            password,
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Clock;
+use crate::mail::LinkLifetimes;
 use crate::store::{Store, StoreError};
 
 /// How often to look for work, and how long one node has it for itself.
@@ -20,8 +21,12 @@ const LEASE: &str = "housekeeping";
 /// Mails that were given up stay this long for the operator.
 const KEEP_MAILS: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Removes sessions, mails, audit events, counts of failed logins and revocations that have been over
-/// for long; run one on each node.
+/// So long after it was asked for, a change of address may still be mailed: a mail is tried for three
+/// days.
+const MAIL_DELAY: Duration = Duration::from_secs(4 * 24 * 3600);
+
+/// Removes sessions, mails, changes of addresses, audit events, counts of failed logins and
+/// revocations that have been over for long; run one on each node.
 ///
 /// One node at a time does it, every ten minutes, in small batches. What fails is tried again the
 /// next time, by whichever node.
@@ -30,6 +35,7 @@ pub struct Housekeeper {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     keep: Retention,
+    links: LinkLifetimes,
     batch: NonZeroU32,
 }
 
@@ -44,11 +50,17 @@ impl Housekeeper {
     /// The most rows that are removed at once, by default.
     pub const DEFAULT_BATCH: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
 
-    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keep: Retention) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        keep: Retention,
+        links: LinkLifetimes,
+    ) -> Self {
         Self {
             store,
             clock,
             keep,
+            links,
             batch: Self::DEFAULT_BATCH,
         }
     }
@@ -95,6 +107,7 @@ impl Housekeeper {
         let sessions = now - self.keep.sessions;
         let events = now - self.keep.events;
         let mails = now - KEEP_MAILS;
+        let email_changes = now - (MAIL_DELAY + self.links.verification + self.links.email_undo);
         Ok(Some(Removals {
             sessions: self
                 .exhaust(|| store.remove_expired_sessions(sessions, batch))
@@ -103,6 +116,9 @@ impl Housekeeper {
                 .exhaust(|| store.remove_abandoned_mails(mails, batch))
                 .await?,
             events: self.exhaust(|| store.remove_events(events, batch)).await?,
+            email_changes: self
+                .exhaust(|| store.remove_email_changes(email_changes, batch))
+                .await?,
             tries: self.exhaust(|| store.remove_tries(now, batch)).await?,
             revocations: self
                 .exhaust(|| store.remove_revocations(now, batch))
@@ -134,6 +150,7 @@ impl Housekeeper {
                 sessions = removed.sessions,
                 mails = removed.mails,
                 events = removed.events,
+                email_changes = removed.email_changes,
                 tries = removed.tries,
                 revocations = removed.revocations,
                 "old rows were removed"
@@ -156,6 +173,8 @@ pub struct Removals {
     pub mails: u64,
     /// Audit events.
     pub events: u64,
+    /// Changes of addresses that can be neither confirmed nor undone any more.
+    pub email_changes: u64,
     /// Counts of failed logins that counted no longer.
     pub tries: u64,
     /// Revocations of tokens that have expired.

@@ -110,7 +110,7 @@ mod token;
 mod user;
 mod username;
 
-pub use account::{Account, OwnSessions, PasswordChange};
+pub use account::{Account, EmailChangeRequest, OwnSessions, PasswordChange};
 pub use administration::{Administration, Administrator, EmailProof};
 pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};

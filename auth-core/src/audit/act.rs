@@ -79,6 +79,16 @@ pub enum AuditAct {
     },
     /// A user's password was changed; other sessions ended.
     PasswordChanged,
+    /// A link to choose a new password was asked for, for an address known or not.
+    PasswordResetRequested,
+    /// A user chose a new password by the link; the sessions ended.
+    PasswordReset,
+    /// A user asked for another e-mail address.
+    EmailChangeRequested,
+    /// A user confirmed the new e-mail address, and has it now.
+    EmailChanged,
+    /// A user got the former e-mail address back; the sessions ended.
+    EmailChangeUndone,
     /// An administrative act was refused.
     #[non_exhaustive]
     AdministrationRefused {
@@ -151,6 +161,11 @@ impl AuditAct {
             Self::SuperuserRevoked => "superuser_revoked",
             Self::RolesChanged { .. } => "roles_changed",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordResetRequested => "password_reset_requested",
+            Self::PasswordReset => "password_reset",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
+            Self::EmailChangeUndone => "email_change_undone",
             Self::AdministrationRefused { .. } => "administration_refused",
             Self::AccountChangeRefused { .. } => "account_change_refused",
             Self::AccessDenied { .. } => "access_denied",
@@ -323,6 +338,11 @@ mod tests {
                 roles: vec!["editor".to_owned()],
             },
             AuditAct::PasswordChanged,
+            AuditAct::PasswordResetRequested,
+            AuditAct::PasswordReset,
+            AuditAct::EmailChangeRequested,
+            AuditAct::EmailChanged,
+            AuditAct::EmailChangeUndone,
             AuditAct::AdministrationRefused {
                 act: "user_deleted".into(),
                 code: code.clone(),

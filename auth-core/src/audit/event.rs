@@ -76,6 +76,13 @@ impl AuditEvent {
         }
     }
 
+    /// Tells who did it, where that shows late.
+    #[must_use]
+    pub const fn by(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
     /// Tells whose account it concerns.
     #[must_use]
     pub const fn about(mut self, user: UserId) -> Self {

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::password::Verification;
+use crate::store::PasswordReplacement;
 use crate::{
-    Account, AuthError, OwnSessions, PasswordChange, Principal, RequestContext, RevocationReason,
-    Session, SessionId, User,
+    Account, AuthError, EmailChangeRequest, OwnSessions, Password, PasswordChange, PasswordHash,
+    Principal, RequestContext, RevocationReason, Session, SessionId, User,
 };
 
 /// More sessions of one user are not listed.
@@ -68,6 +68,54 @@ impl Account for Engine {
             .await;
         inner.settle_own(&event, changed)
     }
+
+    async fn request_password_reset(
+        &self,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.inner.request_password_reset(email, context).await
+    }
+
+    async fn reset_password(
+        &self,
+        token: &str,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.inner.reset_password(token, password, context).await
+    }
+
+    async fn request_email_change(
+        &self,
+        caller: &Principal,
+        request: EmailChangeRequest,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let event = inner.own(AuditAct::EmailChangeRequested, caller, context);
+        let event = event.in_session(caller.session_id);
+        let requested = inner
+            .request_email_change(caller, request, context, &event)
+            .await;
+        inner.settle_own(&event, requested)
+    }
+
+    async fn confirm_email_change(
+        &self,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.inner.confirm_email_change(token, context).await
+    }
+
+    async fn undo_email_change(
+        &self,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.inner.undo_email_change(token, context).await
+    }
 }
 
 impl Inner {
@@ -77,7 +125,7 @@ impl Inner {
     }
 
     /// Tells of what was done, or leaves an event of what was not.
-    fn settle_own<T>(
+    pub(super) fn settle_own<T>(
         &self,
         event: &AuditEvent,
         done: Result<T, AuthError>,
@@ -148,29 +196,28 @@ impl Inner {
         self.live_session(caller).await?;
         let found = self.store.find_user(caller.user_id).await?;
         let user = found.ok_or(AuthError::TokenRevoked)?;
-        self.prove_password(&user, change.current, context).await?;
+        let current = self.prove_password(&user, change.current, context).await?;
         let hash = self.new_hash(&user, change.new, "new_password").await?;
         let ending = self.ending(RevocationReason::PasswordChanged, self.clock.now());
-        let kept = Some(caller.session_id);
-        let changed = self
+        let replacement = PasswordReplacement::new(hash)
+            .of(current)
+            .except(caller.session_id);
+        let is_done = self
             .store
-            .change_password(user.id, &hash, kept, &ending, event)
+            .change_password(user.id, &replacement, &ending, event)
             .await?;
-        if changed {
-            Ok(())
-        } else {
-            Err(AuthError::TokenRevoked)
-        }
+        // Somebody else has changed the password meanwhile, and ended this session with it.
+        is_done.then_some(()).ok_or(AuthError::TokenRevoked)
     }
 
-    /// Proves that whoever holds the token knows the password too; a wrong one counts as a failed
-    /// login does.
-    async fn prove_password(
+    /// Proves that whoever holds the token knows the password too, and gives its hash; a wrong one
+    /// counts as a failed login does.
+    pub(super) async fn prove_password(
         &self,
         user: &User,
-        password: crate::Password,
+        password: Password,
         context: &RequestContext,
-    ) -> Result<(), AuthError> {
+    ) -> Result<PasswordHash, AuthError> {
         if password.is_too_long() {
             return Err(AuthError::InvalidCredentials);
         }
@@ -187,14 +234,13 @@ impl Inner {
     async fn verify_password(
         &self,
         user: &User,
-        password: crate::Password,
-    ) -> Result<(), AuthError> {
+        password: Password,
+    ) -> Result<PasswordHash, AuthError> {
         let found = self.store.find_credentials(&user.username).await?;
         let hash = found.filter(|(found, _)| found.id == user.id);
         let hash = hash.map(|(_, hash)| hash);
-        match self.hasher.verify(password, hash).await? {
-            Verification::Match | Verification::MatchOutdated => Ok(()),
-            Verification::Mismatch => Err(AuthError::InvalidCredentials),
-        }
+        let verification = self.hasher.verify(password, hash.clone()).await?;
+        hash.filter(|_| verification.is_match())
+            .ok_or(AuthError::InvalidCredentials)
     }
 }

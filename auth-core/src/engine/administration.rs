@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::UserFilter;
+use crate::store::{PasswordReplacement, UserFilter};
 use crate::{
     Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
     Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserId,
@@ -157,9 +157,10 @@ impl Administration for Engine {
             let account = inner.store.find_user(user).await?;
             let account = account.ok_or(AuthError::NotFound)?;
             let hash = inner.new_hash(&account, password, "password").await?;
+            let replacement = PasswordReplacement::new(hash);
             let done = inner
                 .store
-                .change_password(user, &hash, None, &ending, &event)
+                .change_password(user, &replacement, &ending, &event)
                 .await;
             found(done)
         };

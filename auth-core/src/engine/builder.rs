@@ -10,12 +10,10 @@ use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, LoginThrottle, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
 use crate::housekeeping::Retention;
-use crate::mail::MailTemplates;
+use crate::mail::{LinkLifetimes, MailLinks, MailTemplates};
 use crate::revocation::{Revocations, StalePolicy};
 use crate::store::Store;
-use crate::token::{
-    AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope, VerificationTokens,
-};
+use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope};
 use crate::{
     AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, SecretKeys, SystemClock,
 };
@@ -56,7 +54,7 @@ pub struct EngineBuilder {
     client_id: String,
     access_ttl: Duration,
     refresh_ttl: Duration,
-    verification_ttl: Duration,
+    links: LinkLifetimes,
     rotation: Rotation,
     idle_ttl: Option<Duration>,
     max_sessions: NonZeroU32,
@@ -79,6 +77,9 @@ impl EngineBuilder {
     /// The shortest idle lifetime: uses are noted once an hour.
     pub const MIN_IDLE_TTL: Duration = Duration::from_secs(2 * 3600);
 
+    /// The longest a link to choose a new password may be good.
+    pub const MAX_PASSWORD_RESET_TTL: Duration = Duration::from_secs(24 * 3600);
+
     /// How many sessions a user may have who is not told otherwise.
     pub const DEFAULT_MAX_SESSIONS_PER_USER: NonZeroU32 =
         NonZeroU32::new(100).expect("100 is not zero");
@@ -94,7 +95,11 @@ impl EngineBuilder {
             client_id: "auth".to_owned(),
             access_ttl: Duration::from_secs(5 * 60),
             refresh_ttl: Duration::from_secs(14 * 24 * 3600),
-            verification_ttl: Duration::from_secs(24 * 3600),
+            links: LinkLifetimes {
+                verification: Duration::from_secs(24 * 3600),
+                password_reset: Duration::from_secs(3600),
+                email_undo: Duration::from_secs(24 * 3600),
+            },
             rotation: Rotation::Off,
             idle_ttl: None,
             max_sessions: Self::DEFAULT_MAX_SESSIONS_PER_USER,
@@ -189,9 +194,15 @@ impl EngineBuilder {
         self
     }
 
-    /// How long a verification link is good (default 24 hours).
+    /// How long a link is good that verifies an address, or a new one (default 24 hours).
     pub fn with_verification_ttl(mut self, ttl: Duration) -> Self {
-        self.verification_ttl = ttl;
+        self.links.verification = ttl;
+        self
+    }
+
+    /// How long a link to choose a new password is good (default an hour, at most a day).
+    pub fn with_password_reset_ttl(mut self, ttl: Duration) -> Self {
+        self.links.password_reset = ttl;
         self
     }
 
@@ -274,6 +285,9 @@ impl EngineBuilder {
         if self.idle_ttl.is_some_and(|ttl| ttl < Self::MIN_IDLE_TTL) {
             return Err(SettingsError::IdleTtl);
         }
+        if self.links.password_reset > Self::MAX_PASSWORD_RESET_TTL {
+            return Err(SettingsError::PasswordResetTtl);
+        }
         let is_http = ["https://", "http://"]
             .iter()
             .any(|scheme| self.public_url.starts_with(scheme));
@@ -303,10 +317,8 @@ impl EngineBuilder {
             access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
             verifier,
             refresh_tokens: RefreshTokens::new(&self.secret_keys),
-            verification_tokens: VerificationTokens::new(&self.secret_keys),
-            verification_ttl: self.verification_ttl,
+            links: MailLinks::new(&self.secret_keys, &public_url, self.links),
             templates: self.templates,
-            public_url,
             store: self.store,
             clock: self.clock,
             hasher,
@@ -346,6 +358,9 @@ pub enum SettingsError {
     /// The sessions' idle lifetime.
     #[error("the idle lifetime must not be shorter than 2 hours")]
     IdleTtl,
+    /// The password links' lifetime.
+    #[error("a link to choose a new password must not be good for longer than a day")]
+    PasswordResetTtl,
     /// The public URL.
     #[error("the public URL must begin with https:// or http:// and have no query or fragment")]
     PublicUrl,

@@ -5,12 +5,14 @@ mod administration;
 mod authorize;
 mod bootstrap;
 mod builder;
+mod change_email;
 mod key_change;
 mod log_in;
 mod log_out;
 mod refresh;
 mod refresh_rules;
 mod register;
+mod reset_password;
 mod revoke;
 mod throttle;
 mod verify_email;
@@ -30,10 +32,10 @@ pub use throttle::LoginThrottle;
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
 use crate::housekeeping::Retention;
-use crate::mail::{Letters, MailTemplates, MailTransport, MailWorker};
+use crate::mail::{Letters, MailLinks, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
-use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, VerificationTokens};
+use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys};
 use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, EmailProof, Housekeeper,
     JwtKeys, Login, PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration,
@@ -80,11 +82,9 @@ struct Inner {
     refresh_rules: RefreshRules,
     max_sessions: NonZeroU32,
     retention: Retention,
-    verification_tokens: VerificationTokens,
+    links: MailLinks,
     email_verification: EmailVerification,
-    verification_ttl: Duration,
     templates: MailTemplates,
-    public_url: String,
     mail_owed: Arc<Notify>,
     trail: Arc<AuditTrail>,
     revocations: Revocations,
@@ -146,6 +146,7 @@ impl Engine {
             Arc::clone(&self.inner.store),
             Arc::clone(&self.inner.clock),
             self.inner.retention,
+            self.inner.links.lifetimes(),
         )
     }
 
@@ -153,14 +154,14 @@ impl Engine {
     #[must_use]
     pub fn mail_worker(&self, transport: Arc<dyn MailTransport>) -> MailWorker {
         let inner = &self.inner;
-        let letters = Letters::new(
-            Arc::<dyn Store>::clone(&inner.store),
-            inner.verification_tokens.clone(),
-            inner.templates.clone(),
-            &inner.public_url,
-            inner.verification_ttl,
-            Arc::clone(&inner.clock),
-        );
+        let letters = Letters {
+            users: Arc::<dyn Store>::clone(&inner.store),
+            email_changes: Arc::<dyn Store>::clone(&inner.store),
+            links: inner.links.clone(),
+            templates: inner.templates.clone(),
+            email_verification: inner.email_verification,
+            clock: Arc::clone(&inner.clock),
+        };
         MailWorker::new(
             Arc::<dyn Store>::clone(&inner.store),
             transport,

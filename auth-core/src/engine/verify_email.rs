@@ -4,7 +4,7 @@ use super::Inner;
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
 use crate::store::{EmailConfirmation, NewMail};
-use crate::{AuthError, EmailAddress, FieldErrors, RequestContext};
+use crate::{AuthError, EmailAddress, EmailError, FieldErrors, RequestContext};
 
 impl Inner {
     pub(super) async fn verify_email(
@@ -27,7 +27,8 @@ impl Inner {
         context: &RequestContext,
     ) -> Result<(), AuthError> {
         let claim = self
-            .verification_tokens
+            .links
+            .verification
             .open(token)
             .ok_or(AuthError::LinkInvalid)?;
         let now = self.clock.now();
@@ -63,16 +64,32 @@ impl Inner {
         email: &str,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let address: EmailAddress = email.parse().map_err(|error: crate::EmailError| {
-            let mut errors = FieldErrors::default();
-            errors.add("email", error.to_string());
-            errors
-        })?;
-        let mail = NewMail::new(MailKind::VerifyEmail, address, self.clock.now());
+        let act = AuditAct::VerificationRequested;
+        self.owe_mail(MailKind::VerifyEmail, email, act, context)
+            .await
+    }
+
+    /// Owes a mail to an address that anybody may have typed.
+    pub(super) async fn owe_mail(
+        &self,
+        kind: MailKind,
+        email: &str,
+        act: AuditAct,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let mail = NewMail::new(kind, parse_address(email)?, self.clock.now());
         self.store.enqueue_mail(&mail).await?;
         self.mail_owed.notify_one();
-        let act = AuditAct::VerificationRequested;
         self.trail.note(self.event(act, Actor::Anonymous, context));
         Ok(())
     }
+}
+
+/// Reads what stands in the field `email`.
+pub(super) fn parse_address(email: &str) -> Result<EmailAddress, FieldErrors> {
+    email.parse().map_err(|error: EmailError| {
+        let mut errors = FieldErrors::default();
+        errors.add("email", error.to_string());
+        errors
+    })
 }

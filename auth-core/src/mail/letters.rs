@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::links::MailLinks;
+use super::templates::Words;
 use super::{Mail, MailKind, MailTemplates, TemplateError};
-use crate::store::{ClaimedMail, StoreError, UserStore};
-use crate::token::VerificationTokens;
-use crate::{Clock, EmailAddress};
+use crate::store::{
+    ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, StoreError, UserStore,
+};
+use crate::{Clock, EmailAddress, EmailVerification, User};
 
 /// Writes the mails that are owed.
 ///
@@ -14,39 +17,22 @@ use crate::{Clock, EmailAddress};
 /// that waited for days still has a fresh link, and one that nobody needs any more is not sent.
 #[derive(Debug)]
 pub struct Letters {
-    users: Arc<dyn UserStore>,
-    tokens: VerificationTokens,
-    templates: MailTemplates,
-    public_url: Box<str>,
-    link_lifetime: Duration,
-    clock: Arc<dyn Clock>,
+    pub(crate) users: Arc<dyn UserStore>,
+    pub(crate) email_changes: Arc<dyn EmailChangeStore>,
+    pub(crate) links: MailLinks,
+    pub(crate) templates: MailTemplates,
+    pub(crate) email_verification: EmailVerification,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Letters {
-    /// Puts together what letters are written with; the links begin with `public_url` and nothing
-    /// else.
-    pub(crate) fn new(
-        users: Arc<dyn UserStore>,
-        tokens: VerificationTokens,
-        templates: MailTemplates,
-        public_url: &str,
-        link_lifetime: Duration,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self {
-            users,
-            tokens,
-            templates,
-            public_url: public_url.trim_end_matches('/').into(),
-            link_lifetime,
-            clock,
-        }
-    }
-
     /// Writes the mail, unless it is owed no longer.
     pub(super) async fn write(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
         match owed.kind {
             MailKind::VerifyEmail => self.verify_email(&owed.to).await,
+            MailKind::ResetPassword => self.reset_password(&owed.to).await,
+            MailKind::ConfirmEmailChange => self.confirm_email_change(owed).await,
+            MailKind::EmailChanged => self.email_changed(owed).await,
         }
     }
 
@@ -54,20 +40,98 @@ impl Letters {
         let Some((user, verification)) = self.users.begin_email_verification(to).await? else {
             return Ok(None);
         };
-        let expires_at = self.clock.now() + self.link_lifetime;
-        let token = self
-            .tokens
-            .issue(user.id, &user.email, verification, expires_at);
-        // A token is base64url: it goes into a query as it is.
-        let link = format!(
-            "{}/api/register/verify/?token={}",
-            self.public_url,
-            token.expose()
-        );
-        let mail =
-            self.templates
-                .verify_email(&user.email, &user.username, &link, self.link_lifetime)?;
-        Ok(Some(mail))
+        let now = self.clock.now();
+        let link = self
+            .links
+            .verify_email(user.id, &user.email, verification, now);
+        let lifetime = self.links.lifetimes().verification;
+        self.mail(MailKind::VerifyEmail, &user, &user.email, &link, lifetime)
+    }
+
+    /// Whoever reads mail at the address may take the account over: where addresses must be
+    /// verified, one that is not may be somebody else's.
+    async fn reset_password(&self, to: &EmailAddress) -> Result<Option<Mail>, LetterError> {
+        let found = self.users.find_credentials_by_email(to).await?;
+        let is_owed = |user: &User| {
+            let is_proved = user.email_verified_at.is_some()
+                || self.email_verification == EmailVerification::Optional;
+            user.is_active && is_proved
+        };
+        let Some((user, hash)) = found.filter(|(user, _)| is_owed(user)) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let link = self.links.reset_password(user.id, &hash, &user.email, now);
+        let lifetime = self.links.lifetimes().password_reset;
+        self.mail(MailKind::ResetPassword, &user, &user.email, &link, lifetime)
+    }
+
+    /// Whether somebody else has the address is found out here, where nobody can measure it.
+    async fn confirm_email_change(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
+        let Some((change, user)) = self.email_change(owed).await? else {
+            return Ok(None);
+        };
+        let holder = self.users.find_credentials_by_email(&change.address);
+        let is_free = holder
+            .await?
+            .is_none_or(|(holder, _)| holder.id == change.user);
+        let is_pending = change.confirmed_at.is_none() && user.is_active;
+        if !is_free || !is_pending {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let link = self.links.confirm_email_change(change.id, now);
+        let lifetime = self.links.lifetimes().verification;
+        self.mail(owed.kind, &user, &change.address, &link, lifetime)
+    }
+
+    async fn email_changed(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
+        let Some((change, user)) = self.email_change(owed).await? else {
+            return Ok(None);
+        };
+        let until = self.links.undo_until(&change);
+        let until = until.filter(|until| *until > self.clock.now() && change.undone_at.is_none());
+        let Some(until) = until else {
+            return Ok(None);
+        };
+        let link = self.links.undo_email_change(change.id, until);
+        let lifetime = self.links.lifetimes().email_undo;
+        let mail = self.mail(owed.kind, &user, &change.address, &link, lifetime)?;
+        Ok(mail.map(|mail| Mail {
+            to: change.former,
+            ..mail
+        }))
+    }
+
+    async fn email_change(
+        &self,
+        owed: &ClaimedMail,
+    ) -> Result<Option<(EmailChange, User)>, StoreError> {
+        let Some(id) = owed.about.map(EmailChangeId::from_uuid) else {
+            return Ok(None);
+        };
+        let Some(change) = self.email_changes.find_email_change(id).await? else {
+            return Ok(None);
+        };
+        let user = self.users.find_user(change.user).await?;
+        Ok(user.map(|user| (change, user)))
+    }
+
+    fn mail(
+        &self,
+        kind: MailKind,
+        user: &User,
+        address: &EmailAddress,
+        link: &str,
+        lifetime: Duration,
+    ) -> Result<Option<Mail>, LetterError> {
+        let words = Words {
+            username: &user.username,
+            address,
+            link,
+            lifetime,
+        };
+        Ok(Some(self.templates.write(kind, address, &words)?))
     }
 }
 

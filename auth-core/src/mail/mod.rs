@@ -3,6 +3,7 @@
 #[cfg(feature = "mail-folder")]
 mod folder;
 mod letters;
+mod links;
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
 mod message;
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 #[cfg(feature = "mail-folder")]
 pub use self::folder::FolderTransport;
 pub use self::letters::Letters;
+pub(crate) use self::links::{LinkLifetimes, MailLinks};
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
 pub use self::sender::{Sender, SenderError};
 #[cfg(feature = "mail-smtp")]
@@ -33,24 +35,37 @@ use crate::EmailAddress;
 pub enum MailKind {
     /// The link that verifies the address.
     VerifyEmail,
+    /// The link to choose a new password.
+    ResetPassword,
+    /// The link that confirms a new address, mailed to it.
+    ConfirmEmailChange,
+    /// The notice that the address was changed, to the former one, with the link that undoes it.
+    EmailChanged,
 }
 
 impl MailKind {
+    const ALL: [Self; 4] = [
+        Self::VerifyEmail,
+        Self::ResetPassword,
+        Self::ConfirmEmailChange,
+        Self::EmailChanged,
+    ];
+
     /// The stable name that a store keeps.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+            Self::ConfirmEmailChange => "confirm_email_change",
+            Self::EmailChanged => "email_changed",
         }
     }
 
     /// Reads the name that [`as_str`](Self::as_str) gives.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "verify_email" => Some(Self::VerifyEmail),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -20,6 +20,8 @@ mod recipe;
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::secret::secret_string;
@@ -56,6 +58,15 @@ impl PasswordHash {
     #[must_use]
     pub fn from_stored(stored: impl Into<String>) -> Self {
         Self(Zeroizing::new(stored.into()))
+    }
+
+    /// A hash that no password matches, and no other is equal to: until it is replaced, nobody logs
+    /// in with a password.
+    pub(crate) fn unusable() -> Result<Self, HashError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(HashError::failed)?;
+        let random = URL_SAFE_NO_PAD.encode(random);
+        Ok(Self::from_stored(format!("!{random}")))
     }
 
     /// The string to store.

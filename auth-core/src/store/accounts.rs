@@ -80,8 +80,8 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
         event: &AuditEvent,
     ) -> Result<bool, StoreError>;
 
-    /// Replaces the password hash, whatever it is, and ends all sessions but one, if one is
-    /// excepted.
+    /// Replaces the password hash, and ends the user's sessions; returns `false` also if the hash is
+    /// not the one that is to be replaced.
     ///
     /// # Errors
     ///
@@ -89,9 +89,46 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     async fn change_password(
         &self,
         id: UserId,
-        replacement: &PasswordHash,
-        except: Option<SessionId>,
+        replacement: &PasswordReplacement,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError>;
+}
+
+/// A password hash that takes the place of another.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PasswordReplacement {
+    /// The hash from now on.
+    pub hash: PasswordHash,
+    /// The hash of before, if any other must stay.
+    pub expected: Option<PasswordHash>,
+    /// The session that does not end.
+    pub except: Option<SessionId>,
+}
+
+impl PasswordReplacement {
+    /// Replaces whatever hash there is, and ends all sessions.
+    #[must_use]
+    pub const fn new(hash: PasswordHash) -> Self {
+        Self {
+            hash,
+            expected: None,
+            except: None,
+        }
+    }
+
+    /// Replaces this hash and no other.
+    #[must_use]
+    pub fn of(mut self, expected: PasswordHash) -> Self {
+        self.expected = Some(expected);
+        self
+    }
+
+    /// Ends all sessions but this one.
+    #[must_use]
+    pub const fn except(mut self, session: SessionId) -> Self {
+        self.except = Some(session);
+        self
+    }
 }

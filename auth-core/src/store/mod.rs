@@ -7,6 +7,7 @@
 #![cfg_attr(not(feature = "sqlite"), doc = "\n[`SqliteStore`]: crate#features")]
 
 mod accounts;
+mod email_changes;
 mod events;
 mod housekeeping;
 #[cfg(feature = "postgres")]
@@ -28,7 +29,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::accounts::AccountStore;
+pub use self::accounts::{AccountStore, PasswordReplacement};
+pub use self::email_changes::{
+    EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, NewEmailChange,
+};
 pub use self::events::{EventFilter, EventStore};
 pub use self::housekeeping::HousekeepingStore;
 #[cfg(feature = "postgres")]
@@ -52,6 +56,7 @@ use crate::{
 pub trait Store:
     UserStore
     + AccountStore
+    + EmailChangeStore
     + SessionStore
     + RevocationStore
     + ThrottleStore
@@ -107,6 +112,16 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     async fn find_credentials(
         &self,
         username: &Username,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError>;
+
+    /// Finds the user with the address, and the password hash.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn find_credentials_by_email(
+        &self,
+        email: &EmailAddress,
     ) -> Result<Option<(User, PasswordHash)>, StoreError>;
 
     /// Finds a user.
@@ -286,7 +301,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 /// can use nothing in it.
 #[async_trait]
 pub trait OutboxStore: fmt::Debug + Send + Sync + 'static {
-    /// Adds a mail, unless one of the same kind already waits for the same address.
+    /// Adds a mail, unless one of the same kind about the same thing already waits for the same
+    /// address.
     ///
     /// # Errors
     ///
@@ -422,6 +438,8 @@ pub struct NewMail {
     pub kind: MailKind,
     /// To whom.
     pub to: EmailAddress,
+    /// What it is about, where the address does not say it.
+    pub about: Option<Uuid>,
     /// From when on it may be sent.
     pub due: Timestamp,
 }
@@ -434,8 +452,16 @@ impl NewMail {
             id: Uuid::now_v7(),
             kind,
             to,
+            about: None,
             due: now,
         }
+    }
+
+    /// Makes it a mail about the thing with this id.
+    #[must_use]
+    pub const fn about(mut self, id: Uuid) -> Self {
+        self.about = Some(id);
+        self
     }
 }
 
@@ -449,6 +475,8 @@ pub struct ClaimedMail {
     pub kind: MailKind,
     /// To whom.
     pub to: EmailAddress,
+    /// What it is about, where the address does not say it.
+    pub about: Option<Uuid>,
     /// How often it has been claimed, this time included; with the id it names this claim.
     pub attempt: u32,
 }
@@ -461,6 +489,7 @@ impl ClaimedMail {
             id,
             kind,
             to,
+            about: None,
             attempt,
         }
     }

@@ -58,6 +58,11 @@ pub(super) fn mail_kind(stored: &str) -> Result<MailKind, Error> {
     MailKind::from_name(stored).ok_or_else(|| Error::Decode("no known kind of mail".into()))
 }
 
+/// What a mail is about; nil stands for nothing.
+pub(super) fn about(stored: Uuid) -> Option<Uuid> {
+    (!stored.is_nil()).then_some(stored)
+}
+
 /// Makes a reason fit to be stored: it may quote a mail server, whose words know no limit, and
 /// PostgreSQL refuses a text with a NUL.
 pub(super) fn note(reason: &str) -> String {

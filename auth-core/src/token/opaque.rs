@@ -53,7 +53,7 @@ impl Sealer {
 
     /// Gives the payload of a token that this sealer has made, and nothing for any other string.
     pub(super) fn open<const N: usize>(&self, token: &str) -> Option<[u8; N]> {
-        // The longest token has 78 bytes; a longer string cannot be one.
+        // The longest token has 89 bytes; a longer string cannot be one.
         let mut sealed = Zeroizing::new([0; 96]);
         let encoded = token.strip_prefix(self.prefix)?;
         let length = URL_SAFE_NO_PAD

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
-use auth_core::store::{AccountStore, Ending, StoreError};
-use auth_core::{PasswordHash, Roles, SessionId, UserId};
+use auth_core::store::{AccountStore, Ending, PasswordReplacement, StoreError};
+use auth_core::{Roles, UserId};
 
 use crate::{MemoryStore, Tables};
 
@@ -48,6 +48,7 @@ impl AccountStore for MemoryStore {
             return Ok(false);
         }
         tables.end_sessions_of(id, None, ending, event);
+        tables.email_changes.retain(|_, change| change.user != id);
         tables.sessions.retain(|_, session| session.owner.id != id);
         Ok(true)
     }
@@ -99,17 +100,20 @@ impl AccountStore for MemoryStore {
     async fn change_password(
         &self,
         id: UserId,
-        replacement: &PasswordHash,
-        except: Option<SessionId>,
+        replacement: &PasswordReplacement,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
-        let Some(row) = tables.users.get_mut(&id) else {
+        let expected = replacement.expected.as_ref();
+        let row = tables.users.get_mut(&id).filter(|row| {
+            expected.is_none_or(|hash| hash.as_stored() == row.password_hash.as_stored())
+        });
+        let Some(row) = row else {
             return Ok(false);
         };
-        row.password_hash = replacement.clone();
-        tables.end_sessions_of(id, except, ending, event);
+        row.password_hash = replacement.hash.clone();
+        tables.end_sessions_of(id, replacement.except, ending, event);
         Ok(true)
     }
 }

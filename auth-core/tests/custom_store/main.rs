@@ -2,6 +2,7 @@
 #![cfg(feature = "testing")]
 
 mod accounts;
+mod email_changes;
 mod housekeeping;
 mod revocations;
 mod throttle;
@@ -15,9 +16,9 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
-    ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore, NewMail, NewSession, NewUser,
-    OutboxStore, SessionRotation, SessionStore, Store, StoreError, ThrottleKey, TryRecord,
-    UserFilter, UserStore,
+    ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, EventFilter, EventStore,
+    NewMail, NewSession, NewUser, OutboxStore, SessionRotation, SessionStore, Store, StoreError,
+    ThrottleKey, TryRecord, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -42,6 +43,7 @@ struct Tables {
     sessions: HashMap<SessionId, Session>,
     outbox: HashMap<Uuid, MailRow>,
     events: BTreeMap<Uuid, AuditEvent>,
+    email_changes: BTreeMap<EmailChangeId, EmailChange>,
     leases: HashMap<String, Timestamp>,
     revocations: watch::Sender<Vec<Revocation>>,
     tries: HashMap<ThrottleKey, TryRecord>,
@@ -92,6 +94,7 @@ impl Tables {
             row.abandoned_at.is_none()
                 && row.mail.kind == mail.kind
                 && row.mail.to.key() == mail.to.key()
+                && row.mail.about == mail.about
         });
         if !waiting {
             let row = MailRow {
@@ -187,6 +190,16 @@ impl UserStore for MemoryStore {
         let tables = self.lock();
         let mut rows = tables.users.values();
         let found = rows.find(|row| row.user.username.canonical() == username.canonical());
+        Ok(found.map(|row| (row.user.clone(), row.password_hash.clone())))
+    }
+
+    async fn find_credentials_by_email(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        let tables = self.lock();
+        let mut rows = tables.users.values();
+        let found = rows.find(|row| row.user.email.key() == email.key());
         Ok(found.map(|row| (row.user.clone(), row.password_hash.clone())))
     }
 
@@ -464,7 +477,9 @@ impl OutboxStore for MemoryStore {
             row.mail.due = now + lease;
             row.attempts += 1;
             let mail = row.mail.clone();
-            ClaimedMail::new(mail.id, mail.kind, mail.to, row.attempts)
+            let mut claimed = ClaimedMail::new(mail.id, mail.kind, mail.to, row.attempts);
+            claimed.about = mail.about;
+            claimed
         }))
     }
 

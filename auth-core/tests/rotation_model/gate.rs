@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    AccountStore, Admission, ClaimedMail, EmailConfirmation, Ending, EventFilter, EventStore,
-    HousekeepingStore, NewMail, NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore,
-    SessionRotation, SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget,
-    UserFilter, UserStore,
+    AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore,
+    EmailChangeUndo, EmailConfirmation, Ending, EventFilter, EventStore, HousekeepingStore,
+    NewEmailChange, NewMail, NewSession, NewUser, OutboxStore, PasswordReplacement, RevocationFeed,
+    RevocationStore, SessionRotation, SessionStore, Store, StoreError, ThrottleKey, ThrottleStore,
+    TryBudget, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Roles, Session, SessionId, Timestamp, User, UserId,
@@ -216,15 +217,54 @@ impl AccountStore for GatedStore {
     async fn change_password(
         &self,
         id: UserId,
-        replacement: &PasswordHash,
-        except: Option<SessionId>,
+        replacement: &PasswordReplacement,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let store = &self.store;
-        store
-            .change_password(id, replacement, except, ending, event)
-            .await
+        store.change_password(id, replacement, ending, event).await
+    }
+}
+
+#[async_trait]
+impl EmailChangeStore for GatedStore {
+    async fn request_email_change(
+        &self,
+        change: &NewEmailChange,
+        mail: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.request_email_change(change, mail, event).await
+    }
+
+    async fn find_email_change(
+        &self,
+        id: EmailChangeId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        self.store.find_email_change(id).await
+    }
+
+    async fn confirm_email_change(
+        &self,
+        id: EmailChangeId,
+        notice: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.confirm_email_change(id, notice, event).await
+    }
+
+    async fn undo_email_change(
+        &self,
+        id: EmailChangeId,
+        undo: &EmailChangeUndo,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.undo_email_change(id, undo, ending, event).await
+    }
+
+    async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.remove_email_changes(before, limit).await
     }
 }
 
@@ -293,6 +333,13 @@ impl UserStore for GatedStore {
         username: &Username,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
         self.store.find_credentials(username).await
+    }
+
+    async fn find_credentials_by_email(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        self.store.find_credentials_by_email(email).await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {

@@ -6,9 +6,11 @@
 mod account;
 mod administration;
 mod audit;
+mod email_change;
 mod housekeeping;
 mod login;
 mod outage;
+mod password_reset;
 mod registration;
 mod revocation;
 mod sessions;

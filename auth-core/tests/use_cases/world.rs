@@ -6,9 +6,9 @@ use auth_core::mail::MailWorker;
 use auth_core::store::Store;
 use auth_core::testing::{Mailbox, ManualClock, link_token};
 use auth_core::{
-    Argon2Params, AuthError, AuthService, Engine, EngineBuilder, JwtKeys, Login, Password,
-    PasswordHasher, Registration, RequestContext, SecretKey, SecretKeys, Superuser, Timestamp,
-    TokenPair, UserId,
+    Account, Argon2Params, AuthError, AuthService, EmailChangeRequest, Engine, EngineBuilder,
+    JwtKeys, Login, Password, PasswordHasher, Registration, RequestContext, SecretKey, SecretKeys,
+    Superuser, Timestamp, TokenPair, UserId,
 };
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -109,6 +109,27 @@ impl World {
                 &RequestContext::default(),
             )
             .await
+    }
+
+    pub(crate) async fn log_out(&self, pair: &TokenPair) -> &'static str {
+        let token = pair.refresh_token.expose();
+        code(self.engine.log_out(token, &RequestContext::default()).await)
+    }
+
+    /// Gives the user another address, through the mails.
+    pub(crate) async fn change_email(&self, name: &str, address: &str) {
+        let context = RequestContext::default();
+        let pair = self.log_in(name).await.unwrap();
+        let verifier = self.engine.access_token_verifier();
+        let caller = verifier.verify(pair.access_token.expose()).unwrap();
+        let request = EmailChangeRequest::new(address, Password::new(PASSWORD));
+        let asked = self.engine.request_email_change(&caller, request, &context);
+        asked.await.unwrap();
+        let token = self.mailed_token().await;
+        let confirmed = self.engine.confirm_email_change(&token, &context).await;
+        confirmed.unwrap();
+        self.worker.deliver_due().await.unwrap();
+        let _notice = self.mails.take();
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Result<Option<String>, &'static str> {

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-use super::Mail;
+use super::{Mail, MailKind};
 use crate::{EmailAddress, Username};
 
 /// The templates of the mails, in the language of Jinja ([`minijinja`]).
 ///
-/// Each mail has three: `verify_email.subject.txt`, `verify_email.txt` and `verify_email.html`.
-/// They know these variables:
+/// Each [kind](MailKind) of mail has three: `verify_email.subject.txt`, `verify_email.txt` and
+/// `verify_email.html`, and so on. Those in HTML extend `layout.html`, where a house style is set
+/// for all of them at once. They know these variables:
 ///
 /// | variable | example |
 /// |---|---|
 /// | `username` | `alice` |
+/// | `address` | the e-mail address; where it is being changed, the new one |
 /// | `link` | `https://example.org/api/register/verify/?token=...` |
 /// | `expires_in` | `24 hours` |
 /// | `service` | the name of the service, or an empty string |
@@ -26,24 +28,30 @@ use crate::{EmailAddress, Username};
 /// fails does so when it is set.
 ///
 /// ```
-/// use auth_core::mail::MailTemplates;
+/// use auth_core::mail::{MailKind, MailTemplates};
 ///
 /// let templates = MailTemplates::default()
 ///     .with_service_name("Example")
-///     .with_verify_email(
+///     .with_mail(
+///         MailKind::VerifyEmail,
 ///         "Welcome to {{ service }}",
 ///         "{{ username }}, confirm your address: {{ link }} (for {{ expires_in }})",
 ///         "<p>{{ username }}, <a href=\"{{ link }}\">confirm your address</a></p>",
 ///     )?;
 ///
-/// assert!(templates.with_verify_email("{{ usrname }}", "", "").is_err());
+/// let broken = templates.with_mail(MailKind::ResetPassword, "{{ usrname }}", "", "");
+/// assert!(broken.is_err());
 /// # Ok::<(), auth_core::mail::TemplateError>(())
 /// ```
 ///
 /// [`minijinja`]: https://docs.rs/minijinja/latest/minijinja/syntax/
 #[derive(Clone, Debug)]
 pub struct MailTemplates {
+    layout: Arc<str>,
     verify_email: Arc<Texts>,
+    reset_password: Arc<Texts>,
+    confirm_email_change: Arc<Texts>,
+    email_changed: Arc<Texts>,
     service: Arc<str>,
 }
 
@@ -54,14 +62,33 @@ struct Texts {
     html: Box<str>,
 }
 
+/// What the variables of a mail are made of.
+pub(super) struct Words<'a> {
+    pub(super) username: &'a Username,
+    pub(super) address: &'a EmailAddress,
+    pub(super) link: &'a str,
+    pub(super) lifetime: Duration,
+}
+
+/// The built-in texts of a kind.
+macro_rules! built_in {
+    ($kind:literal) => {
+        Arc::new(Texts {
+            subject: include_str!(concat!($kind, ".subject.txt")).into(),
+            text: include_str!(concat!($kind, ".txt")).into(),
+            html: include_str!(concat!($kind, ".html")).into(),
+        })
+    };
+}
+
 impl Default for MailTemplates {
     fn default() -> Self {
         Self {
-            verify_email: Arc::new(Texts {
-                subject: include_str!("verify_email.subject.txt").into(),
-                text: include_str!("verify_email.txt").into(),
-                html: include_str!("verify_email.html").into(),
-            }),
+            layout: include_str!("layout.html").into(),
+            verify_email: built_in!("verify_email"),
+            reset_password: built_in!("reset_password"),
+            confirm_email_change: built_in!("confirm_email_change"),
+            email_changed: built_in!("email_changed"),
             service: "".into(),
         }
     }
@@ -75,39 +102,59 @@ impl MailTemplates {
     /// - [`TemplateError::Unreadable`] if a file is there but cannot be read as UTF-8 text;
     /// - [`TemplateError::Broken`] if a template fails.
     pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self, TemplateError> {
-        let default = Self::default();
-        let read = |name: &'static str, otherwise: &str| match std::fs::read_to_string(
-            folder.as_ref().join(name),
-        ) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(otherwise.to_owned()),
-            read => read.map_err(|source| TemplateError::Unreadable { name, source }),
-        };
-        let texts = &default.verify_email;
-        let subject = read(SUBJECT, &texts.subject)?;
-        let text = read(TEXT, &texts.text)?;
-        let html = read(HTML, &texts.html)?;
-        default.with_verify_email(&subject, &text, &html)
+        let read =
+            |name: &str, otherwise: &str| match std::fs::read_to_string(folder.as_ref().join(name))
+            {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(otherwise.to_owned()),
+                read => read.map_err(|source| TemplateError::Unreadable {
+                    name: name.to_owned(),
+                    source,
+                }),
+            };
+        let mut templates = Self::default();
+        templates.layout = read(LAYOUT, &templates.layout)?.into();
+        for kind in MailKind::ALL {
+            let texts = Arc::clone(templates.texts(kind));
+            let [subject, text, html] = names(kind);
+            let subject = read(&subject, &texts.subject)?;
+            let text = read(&text, &texts.text)?;
+            let html = read(&html, &texts.html)?;
+            templates = templates.with_mail(kind, &subject, &text, &html)?;
+        }
+        Ok(templates)
     }
 
-    /// Replaces the templates of the mail with the verification link.
+    /// Replaces the templates of a kind of mail.
     ///
     /// # Errors
     ///
     /// [`TemplateError::Broken`] if one of them fails with sample values.
-    pub fn with_verify_email(
+    pub fn with_mail(
         mut self,
+        kind: MailKind,
         subject: &str,
         text: &str,
         html: &str,
     ) -> Result<Self, TemplateError> {
-        self.verify_email = Arc::new(Texts {
+        let texts = Arc::new(Texts {
             subject: subject.into(),
             text: text.into(),
             html: html.into(),
         });
-        for service in ["", "Example"] {
-            let sample = variables("alice", "https://example.org/?token=x", "24 hours", service);
-            self.verify_email.render(&sample)?;
+        *self.texts_mut(kind) = texts;
+        self.try_out(kind)?;
+        Ok(self)
+    }
+
+    /// Replaces `layout.html`, which the mails in HTML extend.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::Broken`] if a mail fails with it.
+    pub fn with_layout(mut self, html: &str) -> Result<Self, TemplateError> {
+        self.layout = html.into();
+        for kind in MailKind::ALL {
+            self.try_out(kind)?;
         }
         Ok(self)
     }
@@ -119,63 +166,99 @@ impl MailTemplates {
         self
     }
 
-    /// Writes the mail with the verification link.
-    ///
-    /// # Errors
-    ///
-    /// [`TemplateError::Broken`] if a template fails in a way that it did not with sample values.
-    pub fn verify_email(
+    /// Writes a mail.
+    pub(super) fn write(
         &self,
+        kind: MailKind,
         to: &EmailAddress,
-        username: &Username,
-        link: &str,
-        expires_in: Duration,
+        words: &Words<'_>,
     ) -> Result<Mail, TemplateError> {
-        let expires_in = spoken(expires_in);
-        let variables = variables(username.as_str(), link, &expires_in, &self.service);
-        let Texts {
-            subject,
-            text,
-            html,
-        } = self.verify_email.render(&variables)?;
+        let lifetime = spoken(words.lifetime);
+        let variables = variables(
+            words.username.as_str(),
+            words.address.as_str(),
+            words.link,
+            &lifetime,
+            &self.service,
+        );
+        let texts = self.render(kind, &variables)?;
         Ok(Mail::new(
             to.clone(),
-            subject.trim().to_owned(),
-            text.into(),
-            html.into(),
+            texts.subject.trim().to_owned(),
+            texts.text.into(),
+            texts.html.into(),
         ))
     }
-}
 
-const SUBJECT: &str = "verify_email.subject.txt";
-const TEXT: &str = "verify_email.txt";
-const HTML: &str = "verify_email.html";
+    const fn texts(&self, kind: MailKind) -> &Arc<Texts> {
+        match kind {
+            MailKind::VerifyEmail => &self.verify_email,
+            MailKind::ResetPassword => &self.reset_password,
+            MailKind::ConfirmEmailChange => &self.confirm_email_change,
+            MailKind::EmailChanged => &self.email_changed,
+        }
+    }
 
-impl Texts {
+    const fn texts_mut(&mut self, kind: MailKind) -> &mut Arc<Texts> {
+        match kind {
+            MailKind::VerifyEmail => &mut self.verify_email,
+            MailKind::ResetPassword => &mut self.reset_password,
+            MailKind::ConfirmEmailChange => &mut self.confirm_email_change,
+            MailKind::EmailChanged => &mut self.email_changed,
+        }
+    }
+
+    /// Renders the templates of a kind with sample values, with and without a name of the service.
+    fn try_out(&self, kind: MailKind) -> Result<(), TemplateError> {
+        for service in ["", "Example"] {
+            let address = "alice@example.org";
+            let link = "https://example.org/?token=x";
+            let sample = variables("alice", address, link, "24 hours", service);
+            self.render(kind, &sample)?;
+        }
+        Ok(())
+    }
+
     /// Compiled each time: the few microseconds are nothing beside the mail's delivery.
-    fn render(&self, variables: &Value) -> Result<Self, TemplateError> {
+    fn render(&self, kind: MailKind, variables: &Value) -> Result<Texts, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        let render = |name, source: &str| {
+        environment
+            .add_template(LAYOUT, &self.layout)
+            .map_err(|error| TemplateError::Broken {
+                name: LAYOUT.to_owned(),
+                source: Box::new(error),
+            })?;
+        let render = |name: String, source: &str| {
             environment
-                .render_named_str(name, source, variables)
+                .render_named_str(&name, source, variables)
                 .map(Box::from)
                 .map_err(|error| TemplateError::Broken {
                     name,
                     source: Box::new(error),
                 })
         };
-        Ok(Self {
-            subject: render(SUBJECT, &self.subject)?,
-            text: render(TEXT, &self.text)?,
-            html: render(HTML, &self.html)?,
+        let [subject, text, html] = names(kind);
+        let texts = self.texts(kind);
+        Ok(Texts {
+            subject: render(subject, &texts.subject)?,
+            text: render(text, &texts.text)?,
+            html: render(html, &texts.html)?,
         })
     }
 }
 
-fn variables(username: &str, link: &str, expires_in: &str, service: &str) -> Value {
+const LAYOUT: &str = "layout.html";
+
+/// The files of the subject, the plain text and the HTML.
+fn names(kind: MailKind) -> [String; 3] {
+    ["subject.txt", "txt", "html"].map(|extension| format!("{}.{extension}", kind.as_str()))
+}
+
+fn variables(username: &str, address: &str, link: &str, expires_in: &str, service: &str) -> Value {
     Value::from_iter([
         ("username", username),
+        ("address", address),
         ("link", link),
         ("expires_in", expires_in),
         ("service", service),
@@ -203,7 +286,7 @@ pub enum TemplateError {
     #[non_exhaustive]
     Unreadable {
         /// The file.
-        name: &'static str,
+        name: String,
         /// What the system says.
         source: io::Error,
     },
@@ -212,7 +295,7 @@ pub enum TemplateError {
     #[non_exhaustive]
     Broken {
         /// The template.
-        name: &'static str,
+        name: String,
         /// What is wrong, and where.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -225,10 +308,51 @@ mod tests {
     const LINK: &str = "https://example.org/api/register/verify/?token=abc&x=1";
 
     fn written(templates: &MailTemplates, username: &str) -> Mail {
+        written_of(MailKind::VerifyEmail, templates, username)
+    }
+
+    fn written_of(kind: MailKind, templates: &MailTemplates, username: &str) -> Mail {
         let to = "bob@example.org".parse().unwrap();
-        let username = Username::for_lookup(username).unwrap();
-        let day = Duration::from_secs(24 * 60 * 60);
-        templates.verify_email(&to, &username, LINK, day).unwrap()
+        let words = Words {
+            username: &Username::for_lookup(username).unwrap(),
+            address: &"new@example.org".parse().unwrap(),
+            link: LINK,
+            lifetime: Duration::from_secs(24 * 60 * 60),
+        };
+        templates.write(kind, &to, &words).unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_mail_tells_whom_what_and_how_long() {
+        let templates = MailTemplates::default().with_service_name("Example");
+        for kind in MailKind::ALL {
+            let mail = written_of(kind, &templates, "bob");
+            assert!(mail.subject.contains("Example"), "{mail:?}");
+            for text in [&mail.text, &mail.html] {
+                assert!(text.contains("Hello bob"), "{text}");
+                assert!(text.contains("24 hours"), "{text}");
+                assert!(!text.contains("{%") && !text.contains("{{"), "{text}");
+            }
+            assert!(mail.text.contains(LINK), "{}", mail.text);
+            assert!(mail.html.contains("href=\"https:"), "{}", mail.html);
+            let of_change = [MailKind::ConfirmEmailChange, MailKind::EmailChanged];
+            assert_eq!(
+                mail.text.contains("new@example.org"),
+                of_change.contains(&kind)
+            );
+        }
+    }
+
+    #[test]
+    fn a_layout_of_the_host_is_that_of_every_mail() {
+        let layout = "<h1>Acme</h1>{% block text %}{% endblock %}<i>{{ link }}</i>";
+        let templates = MailTemplates::default().with_layout(layout).unwrap();
+        for kind in MailKind::ALL {
+            let html = written_of(kind, &templates, "bob").html;
+            assert!(html.starts_with("<h1>Acme</h1><p>"), "{html}");
+        }
+        let broken = MailTemplates::default().with_layout("{{ usrname }}");
+        assert!(broken.is_err());
     }
 
     #[test]
@@ -279,27 +403,35 @@ mod tests {
         ] {
             for texts in [[broken, "", ""], ["", broken, ""], ["", "", broken]] {
                 let [subject, text, html] = texts;
-                let set = MailTemplates::default().with_verify_email(subject, text, html);
-                assert!(set.is_err(), "{texts:?}");
+                for kind in MailKind::ALL {
+                    let set = MailTemplates::default().with_mail(kind, subject, text, html);
+                    assert!(set.is_err(), "{texts:?}");
+                }
             }
         }
         let only_with_a_name = "{% if service %}{{ usrname }}{% endif %}";
-        let set = MailTemplates::default().with_verify_email("", only_with_a_name, "");
+        let set =
+            MailTemplates::default().with_mail(MailKind::VerifyEmail, "", only_with_a_name, "");
         assert!(set.is_err());
     }
 
     #[test]
     fn a_folder_replaces_the_templates_that_are_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(SUBJECT), "Welcome, {{ username }}\n").unwrap();
+        std::fs::write(
+            folder.path().join("verify_email.subject.txt"),
+            "Welcome, {{ username }}\n",
+        )
+        .unwrap();
         let mail = written(&MailTemplates::from_folder(folder.path()).unwrap(), "bob");
         assert_eq!(mail.subject, "Welcome, bob");
         assert_eq!(mail.text, written(&MailTemplates::default(), "bob").text);
 
-        std::fs::write(folder.path().join(HTML), b"\xff").unwrap();
+        let file = "reset_password.html";
+        std::fs::write(folder.path().join(file), b"\xff").unwrap();
         assert!(matches!(
             MailTemplates::from_folder(folder.path()),
-            Err(TemplateError::Unreadable { name: HTML, .. })
+            Err(TemplateError::Unreadable { name, .. }) if name == file
         ));
     }
 

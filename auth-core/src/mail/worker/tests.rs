@@ -7,14 +7,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::*;
 use crate::audit::AuditEvent;
-use crate::mail::{Mail, MailError, MailKind, MailTemplates};
+use crate::mail::{LinkLifetimes, Mail, MailError, MailKind, MailLinks, MailTemplates};
 use crate::store::{
-    ClaimedMail, EmailConfirmation, NewMail, NewUser, OutboxStore, UserFilter, UserStore,
+    ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, EmailConfirmation,
+    Ending, NewEmailChange, NewMail, NewUser, OutboxStore, UserFilter, UserStore,
 };
-use crate::token::VerificationTokens;
 use crate::{
-    EmailAddress, Generation, PasswordHash, SecretKey, SecretKeys, Timestamp, User, UserId,
-    Username,
+    EmailAddress, EmailVerification, Generation, PasswordHash, SecretKey, SecretKeys, Timestamp,
+    User, UserId, Username,
 };
 
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -203,6 +203,13 @@ impl UserStore for Outbox {
         unreachable!()
     }
 
+    async fn find_credentials_by_email(
+        &self,
+        _: &EmailAddress,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        unreachable!()
+    }
+
     async fn find_user(&self, _: UserId) -> Result<Option<User>, StoreError> {
         unreachable!()
     }
@@ -227,6 +234,45 @@ impl UserStore for Outbox {
         _: Generation,
         _: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl EmailChangeStore for Outbox {
+    async fn request_email_change(
+        &self,
+        _: &NewEmailChange,
+        _: &NewMail,
+        _: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+
+    async fn find_email_change(&self, _: EmailChangeId) -> Result<Option<EmailChange>, StoreError> {
+        unreachable!()
+    }
+
+    async fn confirm_email_change(
+        &self,
+        _: EmailChangeId,
+        _: &NewMail,
+        _: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+
+    async fn undo_email_change(
+        &self,
+        _: EmailChangeId,
+        _: &EmailChangeUndo,
+        _: &Ending,
+        _: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+
+    async fn remove_email_changes(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
         unreachable!()
     }
 }
@@ -285,14 +331,14 @@ fn closed_office() -> (Office, MailWorker) {
     });
     let clock = Arc::new(TestClock::default());
     let wake = Arc::new(Notify::new());
-    let letters = Letters::new(
-        outbox.clone(),
-        tokens(),
-        MailTemplates::default(),
-        "https://auth.example/",
-        LIFETIME,
-        clock.clone(),
-    );
+    let letters = Letters {
+        users: outbox.clone(),
+        email_changes: outbox.clone(),
+        links: links(),
+        templates: MailTemplates::default(),
+        email_verification: EmailVerification::Required,
+        clock: clock.clone(),
+    };
     let worker = MailWorker::new(
         outbox.clone(),
         postman.clone(),
@@ -313,9 +359,14 @@ fn closed_office() -> (Office, MailWorker) {
     (office, worker)
 }
 
-fn tokens() -> VerificationTokens {
+fn links() -> MailLinks {
     let secret = SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0").unwrap();
-    VerificationTokens::new(&SecretKeys::new(secret))
+    let lifetimes = LinkLifetimes {
+        verification: LIFETIME,
+        password_reset: LIFETIME,
+        email_undo: LIFETIME,
+    };
+    MailLinks::new(&SecretKeys::new(secret), "https://auth.example/", lifetimes)
 }
 
 impl Office {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
-use crate::store::{AccountStore, Ending, StoreError};
-use crate::{PasswordHash, Roles, SessionId, UserId};
+use crate::store::{AccountStore, Ending, PasswordReplacement, StoreError};
+use crate::{PasswordHash, Roles, UserId};
 
 #[async_trait]
 impl AccountStore for PostgresStore {
@@ -81,21 +81,17 @@ impl AccountStore for PostgresStore {
     async fn change_password(
         &self,
         id: UserId,
-        replacement: &PasswordHash,
-        except: Option<SessionId>,
+        replacement: &PasswordReplacement,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Safe, || {
-            replace_hash(
-                &self.pool,
-                self.delivery,
-                id,
-                replacement,
-                except,
-                ending,
-                event,
-            )
+        // A second run would not find the hash that it expects.
+        let replay = match replacement.expected {
+            Some(_) => Replay::Unsafe,
+            None => Replay::Safe,
+        };
+        self.run(replay, || {
+            replace_hash(&self.pool, self.delivery, id, replacement, ending, event)
         })
         .await?
         .into()
@@ -269,8 +265,7 @@ async fn replace_hash(
     pool: &PgPool,
     delivery: RevocationDelivery,
     id: UserId,
-    replacement: &PasswordHash,
-    except: Option<SessionId>,
+    replacement: &PasswordReplacement,
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Change, Error> {
@@ -278,15 +273,17 @@ async fn replace_hash(
     let updated = sqlx::query(
         "UPDATE auth_users
          SET password_hash = $2
-         WHERE id = $1",
+         WHERE id = $1 AND ($3::text IS NULL OR password_hash = $3)",
     )
     .bind(id.as_uuid())
-    .bind(replacement.as_stored())
+    .bind(replacement.hash.as_stored())
+    .bind(replacement.expected.as_ref().map(PasswordHash::as_stored))
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
+    let except = replacement.except;
     sessions::end_sessions_of(&mut transaction, delivery, id, except, ending, event.at).await?;
     finish(transaction, event).await
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod connection;
+mod email_changes;
 mod error;
 mod events;
 mod housekeeping;

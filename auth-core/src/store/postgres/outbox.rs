@@ -51,14 +51,15 @@ impl OutboxStore for PostgresStore {
 
 pub(super) async fn enqueue(executor: impl PgExecutor<'_>, mail: &NewMail) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO auth_outbox (id, kind, address, address_key, due)
-         VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (kind, address_key) WHERE abandoned_at IS NULL DO NOTHING",
+        "INSERT INTO auth_outbox (id, kind, address, address_key, about, due)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (kind, address_key, about) WHERE abandoned_at IS NULL DO NOTHING",
     )
     .bind(mail.id)
     .bind(mail.kind.as_str())
     .bind(mail.to.as_str())
     .bind(mail.to.key())
+    .bind(mail.about.unwrap_or_default())
     .bind(rows::to_sql(mail.due)?)
     .execute(executor)
     .await
@@ -81,19 +82,22 @@ async fn claim(
              LIMIT 1
              FOR UPDATE SKIP LOCKED
          )
-         RETURNING id, kind, address, address_key, attempts",
+         RETURNING id, kind, address, address_key, about, attempts",
     )
     .bind(rows::to_sql(now)?)
     .bind(rows::to_sql(now + lease)?)
     .fetch_optional(pool)
     .await?;
     row.map(|row| {
-        Ok(ClaimedMail::new(
-            row.try_get("id")?,
-            stored::mail_kind(row.try_get("kind")?)?,
-            rows::email(&row, "address", "address_key")?,
-            stored::count(row.try_get("attempts")?)?,
-        ))
+        Ok(ClaimedMail {
+            about: stored::about(row.try_get("about")?),
+            ..ClaimedMail::new(
+                row.try_get("id")?,
+                stored::mail_kind(row.try_get("kind")?)?,
+                rows::email(&row, "address", "address_key")?,
+                stored::count(row.try_get("attempts")?)?,
+            )
+        })
     })
     .transpose()
 }

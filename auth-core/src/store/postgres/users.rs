@@ -1,6 +1,7 @@
 //! Users in PostgreSQL.
 
 use async_trait::async_trait;
+use sqlx::postgres::PgRow;
 use sqlx::{Error, PgExecutor, PgPool, Row};
 
 use super::{PostgresStore, Replay, error, events, outbox, rows};
@@ -51,6 +52,16 @@ impl UserStore for PostgresStore {
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
         self.run(Replay::Safe, || select_credentials(&self.pool, username))
             .await
+    }
+
+    async fn find_credentials_by_email(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        self.run(Replay::Safe, || {
+            select_credentials_by_email(&self.pool, email)
+        })
+        .await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -190,7 +201,7 @@ async fn select_credentials(
     pool: &PgPool,
     username: &Username,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
-    let row = sqlx::query(
+    sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
                 email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
@@ -198,12 +209,33 @@ async fn select_credentials(
     )
     .bind(username.canonical())
     .fetch_optional(pool)
-    .await?;
-    row.map(|row| {
-        let hash = PasswordHash::from_stored(row.try_get::<String, _>("password_hash")?);
-        Ok((rows::user(&row)?, hash))
-    })
+    .await?
+    .as_ref()
+    .map(credentials)
     .transpose()
+}
+
+async fn select_credentials_by_email(
+    pool: &PgPool,
+    email: &EmailAddress,
+) -> Result<Option<(User, PasswordHash)>, Error> {
+    sqlx::query(
+        "SELECT id, username, username_canonical, email, email_key, password_hash,
+                email_verified_at, is_active, is_superuser, roles, created_at
+         FROM auth_users
+         WHERE email_key = $1",
+    )
+    .bind(email.key())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(credentials)
+    .transpose()
+}
+
+fn credentials(row: &PgRow) -> Result<(User, PasswordHash), Error> {
+    let hash = PasswordHash::from_stored(row.try_get::<String, _>("password_hash")?);
+    Ok((rows::user(row)?, hash))
 }
 
 async fn select_user(pool: &PgPool, id: UserId) -> Result<Option<User>, Error> {

@@ -6,8 +6,8 @@ use sqlx::{Error, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use super::{SqliteStore, error::store_error, events, revocations, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
-use crate::store::{AccountStore, Ending, StoreError};
-use crate::{PasswordHash, Roles, SessionId, UserId};
+use crate::store::{AccountStore, Ending, PasswordReplacement, StoreError};
+use crate::{PasswordHash, Roles, UserId};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -69,12 +69,11 @@ impl AccountStore for SqliteStore {
     async fn change_password(
         &self,
         id: UserId,
-        replacement: &PasswordHash,
-        except: Option<SessionId>,
+        replacement: &PasswordReplacement,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = replace_hash(&self.writer, id, replacement, except, ending, event).await;
+        let outcome = replace_hash(&self.writer, id, replacement, ending, event).await;
         self.tell_of_revocations();
         outcome.map_err(store_error)?.into()
     }
@@ -231,8 +230,7 @@ async fn replace_roles(
 async fn replace_hash(
     pool: &SqlitePool,
     id: UserId,
-    replacement: &PasswordHash,
-    except: Option<SessionId>,
+    replacement: &PasswordReplacement,
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<Change, Error> {
@@ -240,15 +238,17 @@ async fn replace_hash(
     let updated = sqlx::query(
         "UPDATE auth_users
          SET password_hash = ?2
-         WHERE id = ?1",
+         WHERE id = ?1 AND (?3 IS NULL OR password_hash = ?3)",
     )
     .bind(id.as_uuid())
-    .bind(replacement.as_stored())
+    .bind(replacement.hash.as_stored())
+    .bind(replacement.expected.as_ref().map(PasswordHash::as_stored))
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
+    let except = replacement.except;
     sessions::end_sessions_of(&mut transaction, id, except, ending, event.at).await?;
     finish(transaction, event).await
 }

@@ -62,6 +62,16 @@ fn migrations() -> Vec<Migration> {
             "users_roles",
             include_str!("../../../migrations/sqlite/0011_users_roles.sql"),
         ),
+        stored::migration(
+            12,
+            "outbox_about",
+            include_str!("../../../migrations/sqlite/0012_outbox_about.sql"),
+        ),
+        stored::migration(
+            13,
+            "email_changes",
+            include_str!("../../../migrations/sqlite/0013_email_changes.sql"),
+        ),
     ]
 }
 

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod connection;
+mod email_changes;
 mod error;
 mod events;
 mod housekeeping;

@@ -53,14 +53,15 @@ pub(super) async fn enqueue(
     mail: &NewMail,
 ) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO auth_outbox (id, kind, address, address_key, due)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (kind, address_key) WHERE abandoned_at IS NULL DO NOTHING",
+        "INSERT INTO auth_outbox (id, kind, address, address_key, about, due)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (kind, address_key, about) WHERE abandoned_at IS NULL DO NOTHING",
     )
     .bind(mail.id)
     .bind(mail.kind.as_str())
     .bind(mail.to.as_str())
     .bind(mail.to.key())
+    .bind(mail.about.unwrap_or_default())
     .bind(mail.due.unix_micros())
     .execute(executor)
     .await
@@ -82,7 +83,7 @@ async fn claim(
              ORDER BY due
              LIMIT 1
          )
-         RETURNING id, kind, address, address_key, attempts",
+         RETURNING id, kind, address, address_key, about, attempts",
     )
     .bind(now.unix_micros())
     .bind((now + lease).unix_micros())
@@ -90,12 +91,15 @@ async fn claim(
     .await?;
     rows.first()
         .map(|row| {
-            Ok(ClaimedMail::new(
-                row.try_get("id")?,
-                stored::mail_kind(row.try_get("kind")?)?,
-                rows::email(row, "address", "address_key")?,
-                stored::count(row.try_get("attempts")?)?,
-            ))
+            Ok(ClaimedMail {
+                about: stored::about(row.try_get("about")?),
+                ..ClaimedMail::new(
+                    row.try_get("id")?,
+                    stored::mail_kind(row.try_get("kind")?)?,
+                    rows::email(row, "address", "address_key")?,
+                    stored::count(row.try_get("attempts")?)?,
+                )
+            })
         })
         .transpose()
 }

@@ -1,6 +1,7 @@
 //! Users in SQLite.
 
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
 
 use super::{SqliteStore, error::store_error, events, outbox, rows};
@@ -36,6 +37,14 @@ impl UserStore for SqliteStore {
         username: &Username,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
         let outcome = select_credentials(&self.readers, username).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn find_credentials_by_email(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, PasswordHash)>, StoreError> {
+        let outcome = select_credentials_by_email(&self.readers, email).await;
         outcome.map_err(store_error)
     }
 
@@ -162,7 +171,7 @@ async fn select_credentials(
     pool: &SqlitePool,
     username: &Username,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
-    let row = sqlx::query(
+    sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
                 email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
@@ -170,12 +179,33 @@ async fn select_credentials(
     )
     .bind(username.canonical())
     .fetch_optional(pool)
-    .await?;
-    row.map(|row| {
-        let hash = PasswordHash::from_stored(row.try_get::<String, _>("password_hash")?);
-        Ok((rows::user(&row)?, hash))
-    })
+    .await?
+    .as_ref()
+    .map(credentials)
     .transpose()
+}
+
+async fn select_credentials_by_email(
+    pool: &SqlitePool,
+    email: &EmailAddress,
+) -> Result<Option<(User, PasswordHash)>, Error> {
+    sqlx::query(
+        "SELECT id, username, username_canonical, email, email_key, password_hash,
+                email_verified_at, is_active, is_superuser, roles, created_at
+         FROM auth_users
+         WHERE email_key = ?1",
+    )
+    .bind(email.key())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(credentials)
+    .transpose()
+}
+
+fn credentials(row: &SqliteRow) -> Result<(User, PasswordHash), Error> {
+    let hash = PasswordHash::from_stored(row.try_get::<String, _>("password_hash")?);
+    Ok((rows::user(row)?, hash))
 }
 
 async fn select_user(pool: &SqlitePool, id: UserId) -> Result<Option<User>, Error> {

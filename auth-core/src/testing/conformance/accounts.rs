@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::fixtures::{LIFETIME, begin_session, create, ending, event, hash, new_user, now, race};
+use super::fixtures::{
+    CROWD, LIFETIME, begin_session, create, ending, event, hash, new_user, now, race,
+};
 use crate::audit::AuditEvent;
 use crate::revocation::RevokedTokens;
-use crate::store::{EventFilter, NewSession, NewUser, Store, StoreError};
+use crate::store::{EventFilter, NewSession, NewUser, PasswordReplacement, Store, StoreError};
 use crate::{RevocationReason, Roles, SessionId, UserId};
 
 const REASON: RevocationReason = RevocationReason::Administrative;
@@ -142,8 +144,9 @@ pub async fn s7_10_a_new_password_ends_the_other_sessions(store: Arc<dyn Store>)
     let kept = begin_session(&store, &alice).await.id;
     let other = begin_session(&store, &alice).await.id;
     let id = alice.user.id;
+    let replacement = PasswordReplacement::new(hash("new")).except(kept);
     let done = store
-        .change_password(id, &hash("new"), Some(kept), &ending(REASON), &event())
+        .change_password(id, &replacement, &ending(REASON), &event())
         .await;
     assert!(done.unwrap());
     assert!(has_ended(&store, other).await);
@@ -155,6 +158,35 @@ pub async fn s7_10_a_new_password_ends_the_other_sessions(store: Arc<dyn Store>)
     let found = store.find_credentials(&alice.user.username).await.unwrap();
     let (_, replacement) = found.unwrap();
     assert_eq!(replacement.as_stored(), "new");
+}
+
+/// Of many replacements of one hash, one replaces it; the others change and tell nothing.
+pub async fn s8_1_of_many_replacements_of_one_hash_one_succeeds(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = alice.user.id;
+    let outcomes = race(CROWD, |index| {
+        let (store, current) = (Arc::clone(&store), alice.password_hash.clone());
+        async move {
+            let told = event().about(id);
+            let new = hash(&format!("new {index}"));
+            let replacement = PasswordReplacement::new(new.clone()).of(current);
+            let ending = ending(REASON);
+            let done = store.change_password(id, &replacement, &ending, &told);
+            done.await.unwrap().then_some((new, told))
+        }
+    })
+    .await;
+    let done: Vec<_> = outcomes.into_iter().flatten().collect();
+    let [(new, told)] = done.as_slice() else {
+        panic!("not one: {done:?}");
+    };
+    let found = store.find_credentials(&alice.user.username).await.unwrap();
+    let (_, stored) = found.unwrap();
+    assert_eq!(stored.as_stored(), new.as_stored());
+    assert!(is_told(&store, told).await);
+    let events = store.list_events(&EventFilter::default()).await.unwrap();
+    let of_alice = events.iter().filter(|event| event.user == Some(id));
+    assert_eq!(of_alice.count(), 1);
 }
 
 /// Nothing happens to a user who is not there, and nothing is told.
@@ -169,7 +201,7 @@ pub async fn an_unknown_account_is_left_alone(store: Arc<dyn Store>) {
         store.revoke_superuser(id, &ending, &told).await,
         store.set_roles(id, &Roles::default(), &ending, &told).await,
         store
-            .change_password(id, &hash("new"), None, &ending, &told)
+            .change_password(id, &PasswordReplacement::new(hash("new")), &ending, &told)
             .await,
     ] {
         assert!(!outcome.unwrap());

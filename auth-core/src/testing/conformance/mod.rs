@@ -26,6 +26,7 @@
 )]
 
 mod accounts;
+mod email_changes;
 mod events;
 mod fixtures;
 mod housekeeping;
@@ -41,6 +42,7 @@ mod verification;
 use std::sync::Arc;
 
 pub use self::accounts::*;
+pub use self::email_changes::*;
 pub use self::events::*;
 pub use self::housekeeping::*;
 pub use self::outbox::*;
@@ -143,9 +145,19 @@ macro_rules! store_conformance {
             s9_3_a_deactivated_user_has_no_sessions
             s9_3_a_deleted_user_leaves_only_the_trail
             s7_10_a_new_password_ends_the_other_sessions
+            s8_1_of_many_replacements_of_one_hash_one_succeeds
             an_unknown_account_is_left_alone
             the_last_active_superuser_stays
             of_acts_at_once_none_leaves_no_superuser
+            s8_1_the_last_change_that_was_asked_for_is_pending
+            only_active_users_ask_for_another_address
+            s8_1_a_confirmed_address_is_verified
+            s8_1_of_many_uses_of_a_change_one_succeeds
+            s3_4_an_address_that_was_taken_meanwhile_is_refused
+            s7_10_an_undone_change_ends_the_sessions
+            s8_1_an_undone_change_takes_the_later_ones_with_it
+            s8_1_a_change_that_is_too_old_is_not_undone
+            s12_6_removes_old_changes_of_addresses
             s7_5_a_session_beyond_the_bound_is_revoked
             s7_7_a_feed_misses_none_of_many_revocations_at_once
             s7_7_a_feed_tells_what_was_revoked_before_it_and_since
@@ -197,6 +209,7 @@ mod tests {
             include_str!("events.rs"),
             include_str!("throttle.rs"),
             include_str!("accounts.rs"),
+            include_str!("email_changes.rs"),
             include_str!("revocations.rs"),
             include_str!("housekeeping.rs"),
         ] {

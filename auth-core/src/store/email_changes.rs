@@ -1,0 +1,198 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{Ending, NewMail, StoreError};
+use crate::audit::AuditEvent;
+use crate::{EmailAddress, PasswordHash, Timestamp, UserId};
+
+/// Changes of users' addresses: asked for, confirmed at the new address, undone from the former
+/// one.
+#[async_trait]
+pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
+    /// Notes what an active user asks for, in place of what the user asked for and has not
+    /// confirmed, with the mail and the event; returns whether there is such a user.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn request_email_change(
+        &self,
+        change: &NewEmailChange,
+        mail: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Finds a change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn find_email_change(&self, id: EmailChangeId)
+    -> Result<Option<EmailChange>, StoreError>;
+
+    /// Gives the user the new address, verified at the event's time, with the mail and the event;
+    /// returns whether it did.
+    ///
+    /// It does so once, and only while the user is active and still has the former address. What
+    /// was mailed to that address to verify it is good no longer.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::EmailTaken`] if another user has the new address by now;
+    /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn confirm_email_change(
+        &self,
+        id: EmailChangeId,
+        notice: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives the user the former address back, verified at the event's time, replaces the password
+    /// hash and ends all sessions, with the mail and the event; returns whether it did.
+    ///
+    /// It does so once, and only if the change was confirmed after `confirmed_after`, whatever
+    /// address the user has by now. The user's later changes count as undone with it, and one that
+    /// is not confirmed is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::EmailTaken`] if another user has the former address by now;
+    /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn undo_email_change(
+        &self,
+        id: EmailChangeId,
+        undo: &EmailChangeUndo,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes up to `limit` changes that were asked for before a time; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// Identifies a change of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EmailChangeId(Uuid);
+
+impl EmailChangeId {
+    /// Makes a fresh id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Wraps an id read from a database or a link.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+/// A change of address that a user asks for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewEmailChange {
+    /// The id.
+    pub id: EmailChangeId,
+    /// Whose address.
+    pub user: UserId,
+    /// The address to come.
+    pub address: EmailAddress,
+    /// When.
+    pub requested_at: Timestamp,
+}
+
+impl NewEmailChange {
+    /// Makes a change with a fresh id.
+    #[must_use]
+    pub fn new(user: UserId, address: EmailAddress, requested_at: Timestamp) -> Self {
+        Self {
+            id: EmailChangeId::generate(),
+            user,
+            address,
+            requested_at,
+        }
+    }
+}
+
+/// A change of address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EmailChange {
+    /// The id.
+    pub id: EmailChangeId,
+    /// Whose address.
+    pub user: UserId,
+    /// The address of before.
+    pub former: EmailAddress,
+    /// The address to come, or of now.
+    pub address: EmailAddress,
+    /// When the user asked for it.
+    pub requested_at: Timestamp,
+    /// When it was confirmed at the new address.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was undone.
+    pub undone_at: Option<Timestamp>,
+}
+
+impl EmailChange {
+    /// Makes the record of a change that was asked for.
+    #[must_use]
+    pub const fn new(
+        id: EmailChangeId,
+        user: UserId,
+        former: EmailAddress,
+        address: EmailAddress,
+        requested_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            user,
+            former,
+            address,
+            requested_at,
+            confirmed_at: None,
+            undone_at: None,
+        }
+    }
+}
+
+/// What comes with the undoing of a change of address.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EmailChangeUndo {
+    /// What was confirmed then or before stays as it is.
+    pub confirmed_after: Timestamp,
+    /// What takes the place of the password hash.
+    pub password_hash: PasswordHash,
+    /// The mail to the former address.
+    pub mail: NewMail,
+}
+
+impl EmailChangeUndo {
+    /// Puts the three together.
+    #[must_use]
+    pub const fn new(
+        confirmed_after: Timestamp,
+        password_hash: PasswordHash,
+        mail: NewMail,
+    ) -> Self {
+        Self {
+            confirmed_after,
+            password_hash,
+            mail,
+        }
+    }
+}

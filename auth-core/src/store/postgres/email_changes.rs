@@ -1,0 +1,250 @@
+//! Changes of users' addresses in PostgreSQL.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use sqlx::{Error, PgPool, Row};
+use uuid::Uuid;
+
+use super::{PostgresStore, Replay, RevocationDelivery, events, outbox, rows, sessions};
+use crate::audit::AuditEvent;
+use crate::store::{
+    EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
+    StoreError,
+};
+use crate::{Timestamp, UserId};
+
+#[async_trait]
+impl EmailChangeStore for PostgresStore {
+    async fn request_email_change(
+        &self,
+        change: &NewEmailChange,
+        mail: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Safe, || request(&self.pool, change, mail, event))
+            .await
+    }
+
+    async fn find_email_change(
+        &self,
+        id: EmailChangeId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        self.run(Replay::Safe, || select(&self.pool, id)).await
+    }
+
+    async fn confirm_email_change(
+        &self,
+        id: EmailChangeId,
+        notice: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Unsafe, || confirm(&self.pool, id, notice, event))
+            .await
+    }
+
+    async fn undo_email_change(
+        &self,
+        id: EmailChangeId,
+        change: &EmailChangeUndo,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.run(Replay::Unsafe, || {
+            undo(&self.pool, self.delivery, id, change, ending, event)
+        })
+        .await
+    }
+
+    async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.run(Replay::Safe, || delete(&self.pool, before, limit))
+            .await
+    }
+}
+
+async fn request(
+    pool: &PgPool,
+    change: &NewEmailChange,
+    mail: &NewMail,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool
+        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE user_id = $1 AND confirmed_at IS NULL",
+    )
+    .bind(change.user.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    let inserted = sqlx::query(
+        "INSERT INTO auth_email_changes
+             (id, user_id, former, former_key, email, email_key, requested_at)
+         SELECT $1, id, email, email_key, $3, $4, $5
+         FROM auth_users
+         WHERE id = $2 AND is_active",
+    )
+    .bind(change.id.as_uuid())
+    .bind(change.user.as_uuid())
+    .bind(change.address.as_str())
+    .bind(change.address.key())
+    .bind(rows::to_sql(change.requested_at)?)
+    .execute(&mut *transaction)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    outbox::enqueue(&mut *transaction, mail).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn select(pool: &PgPool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
+    sqlx::query(
+        "SELECT id, user_id, former, former_key, email, email_key,
+                requested_at, confirmed_at, undone_at
+         FROM auth_email_changes
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(email_change)
+    .transpose()
+}
+
+fn email_change(row: &PgRow) -> Result<EmailChange, Error> {
+    Ok(EmailChange {
+        confirmed_at: rows::optional_time(row, "confirmed_at")?,
+        undone_at: rows::optional_time(row, "undone_at")?,
+        ..EmailChange::new(
+            EmailChangeId::from_uuid(row.try_get("id")?),
+            UserId::from_uuid(row.try_get("user_id")?),
+            rows::email(row, "former", "former_key")?,
+            rows::email(row, "email", "email_key")?,
+            rows::time(row, "requested_at")?,
+        )
+    })
+}
+
+/// The user's row is locked first, as everywhere: of two uses at once the second one waits for it,
+/// and then finds the change confirmed.
+async fn confirm(
+    pool: &PgPool,
+    id: EmailChangeId,
+    notice: &NewMail,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool
+        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    let changed = sqlx::query(
+        "UPDATE auth_users AS u
+         SET email = c.email, email_key = c.email_key, email_verified_at = $2,
+             email_verification = u.email_verification + 1
+         FROM auth_email_changes AS c
+         WHERE c.id = $1 AND c.confirmed_at IS NULL AND u.id = c.user_id
+             AND u.is_active AND u.email_key = c.former_key",
+    )
+    .bind(id.as_uuid())
+    .bind(rows::to_sql(event.at)?)
+    .execute(&mut *transaction)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let confirmed = sqlx::query(
+        "UPDATE auth_email_changes
+         SET confirmed_at = $2
+         WHERE id = $1 AND confirmed_at IS NULL",
+    )
+    .bind(id.as_uuid())
+    .bind(rows::to_sql(event.at)?)
+    .execute(&mut *transaction)
+    .await?;
+    if confirmed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    outbox::enqueue(&mut *transaction, notice).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn undo(
+    pool: &PgPool,
+    delivery: RevocationDelivery,
+    id: EmailChangeId,
+    change: &EmailChangeUndo,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool
+        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    let restored: Option<Uuid> = sqlx::query_scalar(
+        "UPDATE auth_users AS u
+         SET email = c.former, email_key = c.former_key, email_verified_at = $3,
+             email_verification = u.email_verification + 1, password_hash = $4
+         FROM auth_email_changes AS c
+         WHERE c.id = $1 AND c.confirmed_at > $2 AND c.undone_at IS NULL AND u.id = c.user_id
+         RETURNING u.id",
+    )
+    .bind(id.as_uuid())
+    .bind(rows::to_sql(change.confirmed_after)?)
+    .bind(rows::to_sql(event.at)?)
+    .bind(change.password_hash.as_stored())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(user) = restored.map(UserId::from_uuid) else {
+        return Ok(false);
+    };
+    let undone = sqlx::query(
+        "UPDATE auth_email_changes
+         SET undone_at = $3
+         WHERE user_id = $2 AND undone_at IS NULL AND confirmed_at >= (
+             SELECT confirmed_at FROM auth_email_changes WHERE id = $1
+         )",
+    )
+    .bind(id.as_uuid())
+    .bind(user.as_uuid())
+    .bind(rows::to_sql(event.at)?)
+    .execute(&mut *transaction)
+    .await?;
+    if undone.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE user_id = $1 AND confirmed_at IS NULL",
+    )
+    .bind(user.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    sessions::end_sessions_of(&mut transaction, delivery, user, None, ending, event.at).await?;
+    outbox::enqueue(&mut *transaction, &change.mail).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE id IN (
+             SELECT id
+             FROM auth_email_changes
+             WHERE requested_at < $1
+             ORDER BY requested_at
+             LIMIT $2
+             FOR UPDATE SKIP LOCKED
+         )",
+    )
+    .bind(rows::to_sql(before)?)
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}

@@ -1,0 +1,234 @@
+//! Changes of users' addresses in SQLite.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Error, Row, SqlitePool};
+use uuid::Uuid;
+
+use super::{SqliteStore, error::store_error, events, outbox, rows, sessions};
+use crate::audit::AuditEvent;
+use crate::store::{
+    EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
+    StoreError,
+};
+use crate::{Timestamp, UserId};
+
+#[async_trait]
+impl EmailChangeStore for SqliteStore {
+    async fn request_email_change(
+        &self,
+        change: &NewEmailChange,
+        mail: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let outcome = request(&self.writer, change, mail, event).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn find_email_change(
+        &self,
+        id: EmailChangeId,
+    ) -> Result<Option<EmailChange>, StoreError> {
+        select(&self.readers, id).await.map_err(store_error)
+    }
+
+    async fn confirm_email_change(
+        &self,
+        id: EmailChangeId,
+        notice: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let outcome = confirm(&self.writer, id, notice, event).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn undo_email_change(
+        &self,
+        id: EmailChangeId,
+        change: &EmailChangeUndo,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let outcome = undo(&self.writer, id, change, ending, event).await;
+        self.tell_of_revocations();
+        outcome.map_err(store_error)
+    }
+
+    async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        delete(&self.writer, before, limit)
+            .await
+            .map_err(store_error)
+    }
+}
+
+async fn request(
+    pool: &SqlitePool,
+    change: &NewEmailChange,
+    mail: &NewMail,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE user_id = ?1 AND confirmed_at IS NULL",
+    )
+    .bind(change.user.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    let inserted = sqlx::query(
+        "INSERT INTO auth_email_changes
+             (id, user_id, former, former_key, email, email_key, requested_at)
+         SELECT ?1, id, email, email_key, ?3, ?4, ?5
+         FROM auth_users
+         WHERE id = ?2 AND is_active",
+    )
+    .bind(change.id.as_uuid())
+    .bind(change.user.as_uuid())
+    .bind(change.address.as_str())
+    .bind(change.address.key())
+    .bind(change.requested_at.unix_micros())
+    .execute(&mut *transaction)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    outbox::enqueue(&mut *transaction, mail).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn select(pool: &SqlitePool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
+    sqlx::query(
+        "SELECT id, user_id, former, former_key, email, email_key,
+                requested_at, confirmed_at, undone_at
+         FROM auth_email_changes
+         WHERE id = ?1",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(email_change)
+    .transpose()
+}
+
+fn email_change(row: &SqliteRow) -> Result<EmailChange, Error> {
+    Ok(EmailChange {
+        confirmed_at: rows::optional_time(row, "confirmed_at")?,
+        undone_at: rows::optional_time(row, "undone_at")?,
+        ..EmailChange::new(
+            EmailChangeId::from_uuid(row.try_get("id")?),
+            UserId::from_uuid(row.try_get("user_id")?),
+            rows::email(row, "former", "former_key")?,
+            rows::email(row, "email", "email_key")?,
+            rows::time(row, "requested_at")?,
+        )
+    })
+}
+
+async fn confirm(
+    pool: &SqlitePool,
+    id: EmailChangeId,
+    notice: &NewMail,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let changed = sqlx::query(
+        "UPDATE auth_users AS u
+         SET email = c.email, email_key = c.email_key, email_verified_at = ?2,
+             email_verification = u.email_verification + 1
+         FROM auth_email_changes AS c
+         WHERE c.id = ?1 AND c.confirmed_at IS NULL AND u.id = c.user_id
+             AND u.is_active AND u.email_key = c.former_key",
+    )
+    .bind(id.as_uuid())
+    .bind(event.at.unix_micros())
+    .execute(&mut *transaction)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE auth_email_changes
+         SET confirmed_at = ?2
+         WHERE id = ?1",
+    )
+    .bind(id.as_uuid())
+    .bind(event.at.unix_micros())
+    .execute(&mut *transaction)
+    .await?;
+    outbox::enqueue(&mut *transaction, notice).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn undo(
+    pool: &SqlitePool,
+    id: EmailChangeId,
+    change: &EmailChangeUndo,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<bool, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let restored: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE auth_users AS u
+         SET email = c.former, email_key = c.former_key, email_verified_at = ?3,
+             email_verification = u.email_verification + 1, password_hash = ?4
+         FROM auth_email_changes AS c
+         WHERE c.id = ?1 AND c.confirmed_at > ?2 AND c.undone_at IS NULL AND u.id = c.user_id
+         RETURNING id",
+    )
+    .bind(id.as_uuid())
+    .bind(change.confirmed_after.unix_micros())
+    .bind(event.at.unix_micros())
+    .bind(change.password_hash.as_stored())
+    .fetch_all(&mut *transaction)
+    .await?;
+    let Some(user) = restored.first().copied().map(UserId::from_uuid) else {
+        return Ok(false);
+    };
+    sqlx::query(
+        "UPDATE auth_email_changes
+         SET undone_at = ?3
+         WHERE user_id = ?2 AND undone_at IS NULL AND confirmed_at >= (
+             SELECT confirmed_at FROM auth_email_changes WHERE id = ?1
+         )",
+    )
+    .bind(id.as_uuid())
+    .bind(user.as_uuid())
+    .bind(event.at.unix_micros())
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE user_id = ?1 AND confirmed_at IS NULL",
+    )
+    .bind(user.as_uuid())
+    .execute(&mut *transaction)
+    .await?;
+    sessions::end_sessions_of(&mut transaction, user, None, ending, event.at).await?;
+    outbox::enqueue(&mut *transaction, &change.mail).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE id IN (
+             SELECT id
+             FROM auth_email_changes
+             WHERE requested_at < ?1
+             ORDER BY requested_at
+             LIMIT ?2
+         )",
+    )
+    .bind(before.unix_micros())
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}

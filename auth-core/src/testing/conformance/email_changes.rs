@@ -1,0 +1,276 @@
+//! Changes of addresses: asked for, confirmed, undone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fixtures::{
+    CROWD, address, begin_session, claim_all, create, ending, event, event_at, hash, now, race,
+};
+use crate::mail::MailKind;
+use crate::revocation::RevokedTokens;
+use crate::store::{
+    EmailChange, EmailChangeId, EmailChangeUndo, EventFilter, NewEmailChange, NewMail, NewUser,
+    Store, StoreError,
+};
+use crate::{RevocationReason, Timestamp, User, UserId};
+
+const REASON: RevocationReason = RevocationReason::PasswordChanged;
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn request(store: &Arc<dyn Store>, user: UserId, to: &str) -> EmailChangeId {
+    let change = NewEmailChange::new(user, address(to), now());
+    let mail = NewMail::new(MailKind::ConfirmEmailChange, address(to), now());
+    let mail = mail.about(change.id.as_uuid());
+    let noted = store.request_email_change(&change, &mail, &event()).await;
+    assert!(noted.unwrap());
+    change.id
+}
+
+fn notice(to: &str, change: EmailChangeId) -> NewMail {
+    NewMail::new(MailKind::EmailChanged, address(to), now()).about(change.as_uuid())
+}
+
+async fn confirm(
+    store: &Arc<dyn Store>,
+    change: EmailChangeId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let notice = notice("former@example.org", change);
+    let event = event_at(at);
+    store.confirm_email_change(change, &notice, &event).await
+}
+
+async fn undo(store: &Arc<dyn Store>, change: EmailChangeId) -> Result<bool, StoreError> {
+    let mail = NewMail::new(MailKind::ResetPassword, address("a@example.org"), now());
+    let undo = EmailChangeUndo::new(now() - SECOND, hash("!unusable"), mail);
+    let ending = ending(REASON);
+    store
+        .undo_email_change(change, &undo, &ending, &event())
+        .await
+}
+
+async fn user(store: &Arc<dyn Store>, id: UserId) -> User {
+    store.find_user(id).await.unwrap().unwrap()
+}
+
+async fn email(store: &Arc<dyn Store>, id: UserId) -> String {
+    user(store, id).await.email.as_str().to_owned()
+}
+
+async fn find(store: &Arc<dyn Store>, id: EmailChangeId) -> Option<EmailChange> {
+    store.find_email_change(id).await.unwrap()
+}
+
+async fn count_events(store: &Arc<dyn Store>) -> usize {
+    let events = store.list_events(&EventFilter::default()).await;
+    events.unwrap().len()
+}
+
+/// A change that was asked for is found with all its fields, its mail is owed, and a newer one takes
+/// its place.
+pub async fn s8_1_the_last_change_that_was_asked_for_is_pending(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let bob = create(&store, "bob").await.user;
+    let first = request(&store, alice.id, "Other@Example.org").await;
+    let expected = EmailChange::new(
+        first,
+        alice.id,
+        alice.email.clone(),
+        address("Other@Example.org"),
+        now(),
+    );
+    assert_eq!(find(&store, first).await, Some(expected));
+    let of_bob = request(&store, bob.id, "other@example.org").await;
+    let second = request(&store, alice.id, "third@example.org").await;
+    assert_eq!(find(&store, first).await, None);
+    assert!(!confirm(&store, first, now()).await.unwrap());
+    assert!(find(&store, second).await.is_some());
+    assert!(
+        find(&store, of_bob).await.is_some(),
+        "others are left alone"
+    );
+    let owed = claim_all(&store, now()).await;
+    let mut about: Vec<_> = owed.iter().filter_map(|mail| mail.about).collect();
+    let mut asked = [first, of_bob, second].map(|id| id.as_uuid());
+    about.sort_unstable();
+    asked.sort_unstable();
+    assert_eq!(about, asked, "two users may ask for one address");
+}
+
+/// Nobody asks for a user who is not there, or not active.
+pub async fn only_active_users_ask_for_another_address(store: Arc<dyn Store>) {
+    let mut carol = super::fixtures::new_user("carol");
+    carol.user.is_active = false;
+    store.create_user(&carol, None, &event()).await.unwrap();
+    let events = count_events(&store).await;
+    for user in [carol.user.id, UserId::generate()] {
+        let change = NewEmailChange::new(user, address("x@example.org"), now());
+        let mail = notice("x@example.org", change.id);
+        let noted = store.request_email_change(&change, &mail, &event()).await;
+        assert!(!noted.unwrap());
+        assert_eq!(find(&store, change.id).await, None);
+    }
+    assert_eq!(count_events(&store).await, events);
+    assert!(claim_all(&store, now()).await.is_empty());
+}
+
+/// The confirmed address is the user's, verified; the former one gets a notice and is free.
+pub async fn s8_1_a_confirmed_address_is_verified(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let change = request(&store, alice.id, "New@Example.org").await;
+    let (_, verification) = store
+        .begin_email_verification(&alice.email)
+        .await
+        .unwrap()
+        .unwrap();
+    claim_all(&store, now()).await;
+    let later = now() + SECOND;
+    assert!(confirm(&store, change, later).await.unwrap());
+    let changed = user(&store, alice.id).await;
+    assert_eq!(changed.email.as_str(), "New@Example.org");
+    assert_eq!(changed.email.key(), "new@example.org");
+    assert_eq!(changed.email_verified_at, Some(later));
+    let (found, _) = store
+        .find_credentials_by_email(&address("new@EXAMPLE.org"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.id, alice.id);
+    let found = store.find_credentials_by_email(&alice.email).await;
+    assert!(found.unwrap().is_none());
+    let found = find(&store, change).await.unwrap();
+    assert_eq!((found.confirmed_at, found.undone_at), (Some(later), None));
+    let owed = claim_all(&store, now()).await;
+    let kinds: Vec<_> = owed.iter().map(|mail| (mail.kind, mail.about)).collect();
+    assert_eq!(kinds, [(MailKind::EmailChanged, Some(change.as_uuid()))]);
+    let used = store
+        .confirm_email(alice.id, &alice.email, verification, &event())
+        .await;
+    assert_eq!(
+        used.unwrap(),
+        crate::store::EmailConfirmation::Superseded,
+        "what was mailed to the former address"
+    );
+    assert!(!confirm(&store, change, later).await.unwrap(), "once");
+}
+
+/// Of many uses of a confirmation, and of many of its undoing, one succeeds.
+pub async fn s8_1_of_many_uses_of_a_change_one_succeeds(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    // The same address in another spelling: what guards it is not the address alone.
+    let change = request(&store, alice.id, "ALICE@example.org").await;
+    let events = count_events(&store).await;
+    let confirmed = race(CROWD, |_| {
+        let store = Arc::clone(&store);
+        async move { confirm(&store, change, now()).await.unwrap() }
+    })
+    .await;
+    assert_eq!(confirmed.iter().filter(|done| **done).count(), 1);
+    let undone = race(CROWD, |_| {
+        let store = Arc::clone(&store);
+        async move { undo(&store, change).await.unwrap() }
+    })
+    .await;
+    assert_eq!(undone.iter().filter(|done| **done).count(), 1);
+    assert_eq!(count_events(&store).await, events + 2);
+    assert_eq!(email(&store, alice.id).await, "alice@example.org");
+}
+
+/// An address that somebody else has by now is not given, and nothing is told.
+pub async fn s3_4_an_address_that_was_taken_meanwhile_is_refused(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let change = request(&store, alice.id, "bob@example.org").await;
+    create(&store, "bob").await;
+    let events = count_events(&store).await;
+    let refused = confirm(&store, change, now()).await;
+    assert!(
+        matches!(refused, Err(StoreError::EmailTaken)),
+        "{refused:?}"
+    );
+    assert_eq!(email(&store, alice.id).await, "alice@example.org");
+    assert!(find(&store, change).await.unwrap().confirmed_at.is_none());
+    assert_eq!(count_events(&store).await, events);
+}
+
+/// Undoing gives the former address back, verified, ends the sessions and replaces the hash.
+pub async fn s7_10_an_undone_change_ends_the_sessions(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let id = alice.user.id;
+    let session = begin_session(&store, &alice).await.id;
+    let change = request(&store, id, "new@example.org").await;
+    assert!(!undo(&store, change).await.unwrap(), "not confirmed");
+    assert!(confirm(&store, change, now()).await.unwrap());
+    let pending = request(&store, id, "newer@example.org").await;
+    claim_all(&store, now()).await;
+    assert!(undo(&store, change).await.unwrap());
+    let restored = user(&store, id).await;
+    assert_eq!(restored.email, alice.user.email);
+    assert_eq!(restored.email_verified_at, Some(now()));
+    assert_eq!(find(&store, pending).await, None);
+    let (_, stored) = store
+        .find_credentials(&alice.user.username)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stored.as_stored(), "!unusable");
+    let found = store.find_session(session).await.unwrap().unwrap();
+    assert!(found.revoked_at.is_some());
+    let mut feed = store.follow_revocations().await.unwrap();
+    let news = feed.next().await.unwrap();
+    let revoked: Vec<_> = news.revocations.iter().map(|one| one.tokens).collect();
+    assert_eq!(revoked, [RevokedTokens::OfSession(session)]);
+    let owed = claim_all(&store, now()).await;
+    let kinds: Vec<_> = owed.iter().map(|mail| mail.kind).collect();
+    assert_eq!(kinds, [MailKind::ResetPassword]);
+}
+
+/// Who undoes a change undoes the later ones too, and from them nobody goes back.
+pub async fn s8_1_an_undone_change_takes_the_later_ones_with_it(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let first = request(&store, alice.id, "first@example.org").await;
+    assert!(confirm(&store, first, now()).await.unwrap());
+    let second = request(&store, alice.id, "second@example.org").await;
+    assert!(confirm(&store, second, now() + SECOND).await.unwrap());
+    assert!(undo(&store, first).await.unwrap());
+    assert_eq!(email(&store, alice.id).await, "alice@example.org");
+    assert!(!undo(&store, second).await.unwrap());
+    assert!(!undo(&store, first).await.unwrap());
+    assert!(!confirm(&store, second, now()).await.unwrap());
+    assert_eq!(email(&store, alice.id).await, "alice@example.org");
+}
+
+/// What was confirmed too long ago stays.
+pub async fn s8_1_a_change_that_is_too_old_is_not_undone(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let change = request(&store, alice.id, "new@example.org").await;
+    assert!(confirm(&store, change, now() - SECOND).await.unwrap());
+    assert!(!undo(&store, change).await.unwrap());
+    assert_eq!(email(&store, alice.id).await, "new@example.org");
+}
+
+/// The oldest changes go first, and with a user all of that user's.
+pub async fn s12_6_removes_old_changes_of_addresses(store: Arc<dyn Store>) {
+    let mut ids = Vec::new();
+    for seconds in [3_u64, 1, 2] {
+        let user: NewUser = create(&store, &format!("user{seconds}")).await;
+        let asked_at = now() + Duration::from_secs(seconds);
+        let change = NewEmailChange::new(user.user.id, address("x@example.org"), asked_at);
+        let mail = notice("x@example.org", change.id);
+        let noted = store.request_email_change(&change, &mail, &event()).await;
+        assert!(noted.unwrap());
+        ids.push((seconds, change.id, user.user.id));
+    }
+    ids.sort_unstable_by_key(|(seconds, ..)| *seconds);
+    let [(_, oldest, _), (_, middle, _), (_, newest, user)] = ids.as_slice() else {
+        unreachable!()
+    };
+    let before = now() + Duration::from_secs(3);
+    assert_eq!(store.remove_email_changes(before, 1).await.unwrap(), 1);
+    assert_eq!(find(&store, *oldest).await, None);
+    assert!(find(&store, *middle).await.is_some());
+    assert_eq!(store.remove_email_changes(before, 9).await.unwrap(), 1);
+    assert!(find(&store, *newest).await.is_some());
+    let ending = ending(REASON);
+    assert!(store.delete_user(*user, &ending, &event()).await.unwrap());
+    assert_eq!(find(&store, *newest).await, None);
+}
