@@ -81,6 +81,7 @@
 //! | `postgres` | | the PostgreSQL store |
 //! | `mail-folder` | yes | mails as files in a folder |
 //! | `mail-smtp` | | mails over SMTP |
+//! | `breached-passwords` | | a downloaded list of breached passwords |
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
 mod account;

@@ -9,8 +9,9 @@ use super::Password;
 /// Knows which passwords have been in a data breach.
 ///
 /// The [policy](super::PasswordPolicy) asks it last, and only about passwords that break no other
-/// rule. A file of hashes may stand behind it, or a service that is asked by k-anonymity; the
-/// latter should give up after a second or two, since a registration waits for it.
+/// rule. A downloaded list may stand behind it (`BreachedPasswordFile`, with the feature
+/// `breached-passwords`), or a service that is asked by k-anonymity; the latter should give up
+/// after a second or two, since a registration waits for it.
 #[async_trait]
 pub trait BreachedPasswords: fmt::Debug + Send + Sync + 'static {
     /// Whether the password, given in its NFC form, is known.

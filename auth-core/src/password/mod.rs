@@ -6,7 +6,11 @@
 
 mod blocklist;
 mod breached;
+#[cfg(feature = "breached-passwords")]
+mod breached_file;
 mod error;
+#[cfg(feature = "breached-passwords")]
+mod hash_lines;
 mod hasher;
 mod memory;
 mod normal;
@@ -27,7 +31,11 @@ use zeroize::Zeroizing;
 use crate::secret::secret_string;
 
 pub use breached::{BreachedPasswords, OnCheckFailure};
+#[cfg(feature = "breached-passwords")]
+pub use breached_file::{BreachedPasswordFile, BreachedPasswordFileError};
 pub use error::{HashError, HasherError};
+#[cfg(feature = "breached-passwords")]
+pub use hash_lines::HashListFlaw;
 pub use hasher::{PasswordHasher, PasswordHasherBuilder, Verification};
 pub use params::{Argon2Ceilings, Argon2Params, Argon2ParamsError};
 pub use pepper::{Pepper, PepperError, PepperKeys};

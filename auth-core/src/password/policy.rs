@@ -150,11 +150,17 @@ impl PasswordPolicy {
             (Ok(false), _) => Ok(()),
             (Ok(true), _) => Err(PasswordProblem::Breached),
             (Err(error), OnCheckFailure::Accept) => {
-                warn!(%error, "a password was accepted unchecked: no answer about breaches");
+                warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "a password was accepted unchecked: no answer about breaches"
+                );
                 Ok(())
             }
             (Err(error), OnCheckFailure::Refuse) => {
-                warn!(%error, "a password was refused unchecked: no answer about breaches");
+                warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "a password was refused unchecked: no answer about breaches"
+                );
                 Err(PasswordProblem::Unchecked)
             }
         }
