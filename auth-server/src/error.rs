@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use auth_core::mail::{MailError, SmtpSetupError};
-use auth_core::password::{HasherError, PasswordPolicyError};
+use auth_core::password::{BreachedPasswordFileError, HasherError, PasswordPolicyError};
 use auth_core::store::StoreError;
 use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
 
@@ -62,6 +62,9 @@ pub enum CommandError {
     /// The rules for passwords cannot be had.
     #[error(transparent)]
     PasswordPolicy(#[from] PasswordPolicyError),
+    /// The list of breached passwords cannot be used.
+    #[error("AUTH_BREACHED_PASSWORDS (`breached_passwords`) cannot be used")]
+    BreachedPasswords(#[from] BreachedPasswordFileError),
     /// The settings do not fit together.
     #[error(transparent)]
     Settings(#[from] SettingsError),

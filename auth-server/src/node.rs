@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use auth_core::mail::{FolderTransport, MailTransport, SmtpTransport};
+use auth_core::password::BreachedPasswordFile;
 use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
 use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKeys};
 
@@ -111,10 +112,6 @@ pub(crate) fn engine(
     } else {
         LoginThrottle::insecure_off()
     };
-    let policy = PasswordPolicy::default()
-        .with_min_chars(config.password_min_length)?
-        .add_context_words(service_names::of(public_url))
-        .add_context_words(config.password_context.iter().cloned());
     let mut engine = Engine::builder(store.shared(), keys.secret, keys.jwt)
         .with_public_url(public_url)
         .with_access_ttl(config.access_ttl)
@@ -124,13 +121,29 @@ pub(crate) fn engine(
         .with_email_verification(config.email_verification)
         .with_stale_policy(config.revocation_stale)
         .with_password_hasher(hasher.build()?)
-        .with_password_policy(policy)
+        .with_password_policy(password_policy(config, public_url)?)
         .with_login_throttle(login_throttle)
         .with_event_retention(config.event_retention);
     if let Some(ttl) = config.refresh_idle_ttl {
         engine = engine.with_idle_ttl(ttl);
     }
     Ok(engine.build()?)
+}
+
+/// What new passwords may be; `public_url` gives names of the service away.
+pub(crate) fn password_policy(
+    config: &Config,
+    public_url: &str,
+) -> Result<PasswordPolicy, CommandError> {
+    let policy = PasswordPolicy::default()
+        .with_min_chars(config.password_min_length)?
+        .add_context_words(service_names::of(public_url))
+        .add_context_words(config.password_context.iter().cloned());
+    let Some(path) = &config.breached_passwords else {
+        return Ok(policy);
+    };
+    let breached = Arc::new(BreachedPasswordFile::open(path)?);
+    Ok(policy.with_breached_passwords(breached, config.breached_passwords_on_failure))
 }
 
 /// Builds the engine of a command that acts in the operator's name beside the servers.

@@ -10,7 +10,7 @@ use crate::output::{causes, say};
 /// Tries everything, and only then says whether something failed.
 pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     for (name, value) in config.report() {
-        say(format_args!("{name:<28} {value}"));
+        say(format_args!("{name:<34} {value}"));
     }
     let tried = [
         report("database", &database(config).await),
@@ -25,9 +25,9 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
 
 fn report(part: &str, outcome: &Result<(), CommandError>) -> bool {
     match outcome {
-        Ok(()) => say(format_args!("{part:<28} ok")),
+        Ok(()) => say(format_args!("{part:<34} ok")),
         Err(error) => say(format_args!(
-            "{part:<28} FAILED: {}",
+            "{part:<34} FAILED: {}",
             causes(error as &dyn Error)
         )),
     }
@@ -49,14 +49,14 @@ async fn database(config: &Config) -> Result<(), CommandError> {
 
 async fn engine(config: &Config) -> Result<(), CommandError> {
     node::tls(config)?;
-    if is_untouched(config) {
-        return Ok(());
-    }
-    let store = NodeStore::open(config).await?;
     let public_url = config
         .public_url
         .as_deref()
         .unwrap_or("http://127.0.0.1:8000");
+    if is_untouched(config) {
+        return node::password_policy(config, public_url).map(drop);
+    }
+    let store = NodeStore::open(config).await?;
     node::engine(config, &store, NodeKeys::load(config)?, public_url).map(drop)
 }
 

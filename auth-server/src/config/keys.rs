@@ -33,6 +33,8 @@ pub(super) static KEYS: &[Key] = &[
     key("argon2", "AUTH_ARGON2"),
     key("behind_tls_proxy", "AUTH_BEHIND_TLS_PROXY"),
     key("bind", "AUTH_BIND"),
+    key("breached_passwords", "AUTH_BREACHED_PASSWORDS"),
+    key("breached_passwords_on_failure", "AUTH_BREACHED_PASSWORDS_ON_FAILURE"),
     key("data_dir", "AUTH_DATA_DIR"),
     secret("database_url", "DATABASE_URL"),
     key("database_url_file", "DATABASE_URL_FILE"),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auth_core::mail::Sender;
+use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
 use auth_core::{
@@ -25,8 +26,8 @@ use zeroize::Zeroizing;
 pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
 use values::{
-    address, bytes, count, duration, flag, is_local, mail_route, public_url, revocation_feed,
-    revocation_stale,
+    address, bytes, count, duration, flag, is_local, mail_route, on_check_failure, public_url,
+    revocation_feed, revocation_stale,
 };
 
 use crate::cli::Settings;
@@ -81,6 +82,10 @@ pub struct Config {
     pub password_min_length: usize,
     /// Words that must not make up a new password, beside the names in the public URL.
     pub password_context: Vec<String>,
+    /// The list of breached passwords, which new passwords must not be in.
+    pub breached_passwords: Option<PathBuf>,
+    /// What happens to new passwords while that list cannot be read.
+    pub breached_passwords_on_failure: OnCheckFailure,
     /// What new password hashes cost.
     pub argon2: Argon2Params,
     /// The threads that hash passwords.
@@ -195,6 +200,10 @@ impl Config {
                 .unwrap_or_default(),
             password_min_length: password_min_length(sources)?,
             password_context: password_context(sources)?,
+            breached_passwords: sources.text("breached_passwords").map(PathBuf::from),
+            breached_passwords_on_failure: sources
+                .parsed("breached_passwords_on_failure", on_check_failure)?
+                .unwrap_or(OnCheckFailure::Refuse),
             argon2: sources.value("argon2")?.unwrap_or_default(),
             hash_threads: count(sources, "hash_threads", 1_024)?,
             hash_queue: count(sources, "hash_queue", 100_000)?,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
 
@@ -35,6 +36,10 @@ impl Config {
         let stale = match self.revocation_stale {
             StalePolicy::Refuse => "refuse",
             _ => "accept",
+        };
+        let on_check_failure = match self.breached_passwords_on_failure {
+            OnCheckFailure::Accept => "accept",
+            _ => "refuse",
         };
         vec![
             ("AUTH_BIND", self.bind.to_string()),
@@ -75,6 +80,16 @@ impl Config {
                 format!("{} characters", self.password_min_length),
             ),
             ("AUTH_PASSWORD_CONTEXT", self.password_context.join(",")),
+            (
+                "AUTH_BREACHED_PASSWORDS",
+                self.breached_passwords
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
+            ),
+            (
+                "AUTH_BREACHED_PASSWORDS_ON_FAILURE",
+                on_check_failure.to_owned(),
+            ),
             ("AUTH_ARGON2", self.argon2.to_string()),
             (
                 "AUTH_HASH_THREADS",

@@ -56,6 +56,8 @@ fn nothing_configured_is_the_documented_default() {
         (config.password_min_length, config.password_context.len()),
         (8, 0)
     );
+    assert_eq!(config.breached_passwords, None);
+    assert_eq!(config.breached_passwords_on_failure, OnCheckFailure::Refuse);
     assert_eq!(config.max_body, 16 * 1024);
     assert_eq!(config.revocation_feed, RevocationDelivery::Notify);
     assert_eq!(config.revocation_stale, StalePolicy::Accept);
@@ -143,6 +145,7 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_PASSWORD_MIN_LENGTH", "41"),
         ("AUTH_PASSWORD_MIN_LENGTH", "long"),
         ("AUTH_PASSWORD_CONTEXT", "wonderland,abc"),
+        ("AUTH_BREACHED_PASSWORDS_ON_FAILURE", "ignore"),
         ("AUTH_ARGON2", "m=1024,t=1,p=1"),
         ("AUTH_ARGON2", "much"),
         ("AUTH_ACCESS_TTL", "0"),

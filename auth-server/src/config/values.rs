@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
 use http::Uri;
@@ -60,6 +61,14 @@ pub(super) fn revocation_stale(text: &str) -> Result<StalePolicy, &'static str> 
     match text {
         "accept" => Ok(StalePolicy::Accept),
         "refuse" => Ok(StalePolicy::Refuse),
+        _ => Err("must be `accept` or `refuse`"),
+    }
+}
+
+pub(super) fn on_check_failure(text: &str) -> Result<OnCheckFailure, &'static str> {
+    match text {
+        "accept" => Ok(OnCheckFailure::Accept),
+        "refuse" => Ok(OnCheckFailure::Refuse),
         _ => Err("must be `accept` or `refuse`"),
     }
 }
