@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::normal::normalise;
-use super::params::{Argon2Ceilings, Argon2Params};
+use super::params::{Argon2Ceilings, Argon2Params, Ceilings};
 use super::pepper::PepperKeys;
 use super::pool::Pool;
 use super::recipe::Recipe;
@@ -119,7 +119,7 @@ impl Verification {
 #[derive(Clone, Debug)]
 pub struct PasswordHasherBuilder {
     params: Argon2Params,
-    ceilings: Argon2Ceilings,
+    ceilings: Ceilings,
     peppers: PepperKeys,
     threads: Option<NonZeroUsize>,
     queue: Option<NonZeroUsize>,
@@ -143,7 +143,7 @@ impl PasswordHasherBuilder {
     /// the ceiling as there are threads.
     #[must_use]
     pub const fn with_ceilings(mut self, ceilings: Argon2Ceilings) -> Self {
-        self.ceilings = ceilings;
+        self.ceilings.argon2 = ceilings;
         self
     }
 
@@ -199,11 +199,13 @@ impl PasswordHasherBuilder {
         let blocks = usize::try_from(self.params.memory_kib()).unwrap_or(usize::MAX);
         let pool =
             Pool::start(threads, queue, self.max_wait, blocks).map_err(HasherError::Thread)?;
+        let mut ceilings = self.ceilings;
+        ceilings.argon2 = ceilings.argon2.raised_to(self.params);
         Ok(PasswordHasher {
             pool: Arc::new(pool),
             recipe: Arc::new(Recipe {
                 params: self.params,
-                ceilings: self.ceilings.raised_to(self.params),
+                ceilings,
                 peppers: self.peppers,
             }),
         })
@@ -214,7 +216,7 @@ impl Default for PasswordHasherBuilder {
     fn default() -> Self {
         Self {
             params: Argon2Params::default(),
-            ceilings: Argon2Ceilings::default(),
+            ceilings: Ceilings::default(),
             peppers: PepperKeys::default(),
             threads: None,
             queue: None,
@@ -354,7 +356,7 @@ mod tests {
     fn s1_3_the_ceilings_never_shut_out_new_hashes() {
         let low = Argon2Ceilings::new(8, 1, 1);
         let hasher = builder().with_ceilings(low).build().unwrap();
-        assert_eq!(hasher.recipe.ceilings, Argon2Ceilings::new(32, 1, 1));
+        assert_eq!(hasher.recipe.ceilings.argon2, Argon2Ceilings::new(32, 1, 1));
     }
 
     #[test]

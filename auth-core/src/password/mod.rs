@@ -21,6 +21,7 @@ mod policy;
 mod pool;
 mod problem;
 mod recipe;
+mod stored;
 
 use std::fmt;
 

@@ -192,6 +192,12 @@ impl Default for Argon2Ceilings {
     }
 }
 
+/// What stored hashes of each kind may cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ceilings {
+    pub(super) argon2: Argon2Ceilings,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

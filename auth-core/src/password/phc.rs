@@ -1,4 +1,4 @@
-//! Stored hashes, read and written: PHC strings of Argon2.
+//! Hashes of Argon2, read and written as PHC strings.
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Params, Version};
@@ -6,11 +6,12 @@ use zeroize::Zeroizing;
 
 use super::PasswordHash;
 use super::params::Argon2Ceilings;
+use super::stored::Unusable;
 
-/// A stored hash that can be verified, at a cost within the ceilings.
+/// A hash of Argon2 that can be verified, at a cost within the ceilings.
 ///
 /// The lengths of salt and output are limited by the `phc` crate: 8 to 48 and 10 to 64 bytes.
-pub(super) struct StoredHash {
+pub(super) struct Argon2Hash {
     pub(super) algorithm: Algorithm,
     pub(super) version: Version,
     pub(super) params: Params,
@@ -18,10 +19,10 @@ pub(super) struct StoredHash {
     pub(super) output: Zeroizing<Vec<u8>>,
 }
 
-impl StoredHash {
-    /// Reads a stored string.
-    pub(super) fn parse(stored: &PasswordHash, ceilings: Argon2Ceilings) -> Result<Self, Unusable> {
-        let parsed = phc::PasswordHash::new(stored.as_stored()).map_err(|_| Unusable::Malformed)?;
+impl Argon2Hash {
+    /// Reads a PHC string.
+    pub(super) fn parse(string: &str, ceilings: Argon2Ceilings) -> Result<Self, Unusable> {
+        let parsed = phc::PasswordHash::new(string).map_err(|_| Unusable::Malformed)?;
         let algorithm = Algorithm::new(parsed.algorithm).map_err(|_| Unusable::Algorithm)?;
         // The reference implementation writes no version into the strings of the first one.
         let version = parsed.version.unwrap_or(Version::V0x10.into());
@@ -61,19 +62,6 @@ impl StoredHash {
     }
 }
 
-/// Why a stored string cannot be verified; the words are for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unusable {
-    #[error("malformed")]
-    Malformed,
-    #[error("of an unknown algorithm")]
-    Algorithm,
-    #[error("costlier than the ceilings allow")]
-    Cost,
-    #[error("made with an unknown pepper")]
-    Pepper,
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,11 +71,8 @@ mod tests {
     const SALT: &str = "AAECAwQFBgcICQoLDA0ODw";
     const OUTPUT: &str = "gYJZtjEAJqjg26xdLmknq8/b7BmiWPrE9hsYuA+SkIU";
 
-    fn parse(string: &str) -> Result<StoredHash, Unusable> {
-        StoredHash::parse(
-            &PasswordHash::from_stored(string),
-            Argon2Ceilings::new(1024, 4, 4),
-        )
+    fn parse(string: &str) -> Result<Argon2Hash, Unusable> {
+        Argon2Hash::parse(string, Argon2Ceilings::new(1024, 4, 4))
     }
 
     #[test]
