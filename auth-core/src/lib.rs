@@ -82,6 +82,7 @@
 //! | `mail-folder` | yes | mails as files in a folder |
 //! | `mail-smtp` | | mails over SMTP |
 //! | `breached-passwords` | | a downloaded list of breached passwords |
+//! | `foreign-hashes` | | password hashes of other systems, for users who are imported |
 //! | `testing` | | the conformance suite for stores, a clock to move, a mailbox |
 
 mod account;

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
+#[cfg(feature = "foreign-hashes")]
+use super::foreign::ForeignCeilings;
 use super::normal::normalise;
 use super::params::{Argon2Ceilings, Argon2Params, Ceilings};
 use super::pepper::PepperKeys;
@@ -72,6 +76,11 @@ impl PasswordHasher {
     /// [ceilings](Argon2Ceilings); the log says so. A password longer than
     /// [`Password::MAX_BYTES`] never matches and costs no hash, whoever the user is.
     ///
+    /// With the feature `foreign-hashes`, a hash of another system is verified as that system does,
+    /// against the password as it was typed; a match is [`Verification::MatchOutdated`]. It costs
+    /// what that system made it cost, so that the time tells a user who was imported and has not
+    /// logged in since from one who does not exist.
+    ///
     /// # Errors
     ///
     /// - [`HashError::Overloaded`] at once, if the queue is full or the wait would be too long;
@@ -86,9 +95,14 @@ impl PasswordHasher {
         };
         // Read here and not on the thread, so that what it logs belongs to the caller's span.
         let stored = hash.and_then(|hash| self.recipe.read(&hash));
+        // Another system has hashed what was typed.
+        let text = match &stored {
+            Some(stored) if stored.own().is_none() => Zeroizing::new(password.expose().to_owned()),
+            _ => normal,
+        };
         let recipe = Arc::clone(&self.recipe);
         self.pool
-            .run(move |memory| recipe.verify(memory, &normal, stored))
+            .run(move |memory| recipe.verify(memory, &text, stored))
             .await
     }
 }
@@ -144,6 +158,14 @@ impl PasswordHasherBuilder {
     #[must_use]
     pub const fn with_ceilings(mut self, ceilings: Argon2Ceilings) -> Self {
         self.ceilings.argon2 = ceilings;
+        self
+    }
+
+    /// What a stored hash of another system may cost to verify.
+    #[cfg(feature = "foreign-hashes")]
+    #[must_use]
+    pub const fn with_foreign_ceilings(mut self, ceilings: ForeignCeilings) -> Self {
+        self.ceilings.foreign = ceilings;
         self
     }
 

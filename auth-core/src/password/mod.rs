@@ -9,6 +9,8 @@ mod breached;
 #[cfg(feature = "breached-passwords")]
 mod breached_file;
 mod error;
+#[cfg(feature = "foreign-hashes")]
+mod foreign;
 #[cfg(feature = "breached-passwords")]
 mod hash_lines;
 mod hasher;
@@ -35,6 +37,8 @@ pub use breached::{BreachedPasswords, OnCheckFailure};
 #[cfg(feature = "breached-passwords")]
 pub use breached_file::{BreachedPasswordFile, BreachedPasswordFileError};
 pub use error::{HashError, HasherError};
+#[cfg(feature = "foreign-hashes")]
+pub use foreign::ForeignCeilings;
 #[cfg(feature = "breached-passwords")]
 pub use hash_lines::HashListFlaw;
 pub use hasher::{PasswordHasher, PasswordHasherBuilder, Verification};
@@ -59,6 +63,40 @@ impl Password {
 }
 
 /// A stored password hash: a PHC string, or the string of a system whose users were imported.
+///
+/// With the feature `foreign-hashes`, the strings of Django, bcrypt, scrypt and PBKDF2 are verified
+/// like our own, and replaced at the first login. So users keep their passwords when they move:
+///
+/// ```
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use auth_core::audit::{Actor, AuditAct, AuditEvent};
+/// use auth_core::store::{NewUser, SqliteStore, UserStore};
+/// use auth_core::{PasswordHash, RequestContext, Timestamp, User, UserId};
+///
+/// # let store = SqliteStore::in_memory().await?;
+/// # store.migrate().await?;
+/// # let joined_at = Timestamp::from_unix_seconds(1_600_000_000);
+/// # let (is_active, is_superuser, is_verified) = (true, false, true);
+/// # let password = "pbkdf2_sha256$1000000$salt$...";
+/// let id = UserId::generate();
+/// let mut user = User::new(id, "alice".parse()?, "alice@example.org".parse()?, joined_at);
+/// user.is_active = is_active;
+/// user.is_superuser = is_superuser;
+/// // Else the first thing that alice is asked for is the link of a mail.
+/// user.email_verified_at = is_verified.then_some(joined_at);
+/// let user = NewUser::new(user, PasswordHash::from_stored(password));
+///
+/// let context = RequestContext::default();
+/// let act = AuditAct::UserRegistered;
+/// let event = AuditEvent::new(joined_at, act, Actor::System, &context).about(id);
+/// store.create_user(&user, None, &event).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PasswordHash(Zeroizing<String>);
 

@@ -196,6 +196,8 @@ impl Default for Argon2Ceilings {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ceilings {
     pub(super) argon2: Argon2Ceilings,
+    #[cfg(feature = "foreign-hashes")]
+    pub(super) foreign: super::ForeignCeilings,
 }
 
 #[cfg(test)]

@@ -75,7 +75,11 @@ impl Recipe {
             None => StoredHash::Argon2(self.blank(&[0; SALT_BYTES])?),
         };
         let is_equal = bool::from(match &hash {
-            StoredHash::Argon2(hash) => self.is_equal(memory, password, hash)?,
+            StoredHash::Argon2(hash) => self.is_of(memory, password, hash)?,
+            #[cfg(feature = "foreign-hashes")]
+            StoredHash::Foreign(hash) => {
+                hash.is_of(password, |hash| self.is_of(memory, password, hash))?
+            }
         });
         Ok(match is_usable & is_equal {
             false => Verification::Mismatch,
@@ -105,7 +109,7 @@ impl Recipe {
         })
     }
 
-    fn is_equal(
+    fn is_of(
         &self,
         memory: &mut Memory,
         password: &str,

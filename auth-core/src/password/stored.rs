@@ -1,6 +1,8 @@
 //! Stored hashes: of which kind they are, and why one cannot be used.
 
 use super::PasswordHash;
+#[cfg(feature = "foreign-hashes")]
+use super::foreign::ForeignHash;
 use super::params::Ceilings;
 use super::phc::Argon2Hash;
 
@@ -8,6 +10,9 @@ use super::phc::Argon2Hash;
 pub(super) enum StoredHash {
     /// One as this library writes them, of whatever parameters.
     Argon2(Argon2Hash),
+    /// One of another system.
+    #[cfg(feature = "foreign-hashes")]
+    Foreign(ForeignHash),
 }
 
 impl StoredHash {
@@ -21,6 +26,9 @@ impl StoredHash {
             "$argon2id" | "$argon2i" | "$argon2d" => {
                 Argon2Hash::parse(string, ceilings.argon2).map(Self::Argon2)
             }
+            #[cfg(feature = "foreign-hashes")]
+            scheme => ForeignHash::parse(scheme, string, ceilings).map(Self::Foreign),
+            #[cfg(not(feature = "foreign-hashes"))]
             _ => Err(Unusable::Algorithm),
         }
     }
@@ -29,6 +37,8 @@ impl StoredHash {
     pub(super) const fn own(&self) -> Option<&Argon2Hash> {
         match self {
             Self::Argon2(hash) => Some(hash),
+            #[cfg(feature = "foreign-hashes")]
+            Self::Foreign(_) => None,
         }
     }
 }

@@ -8,6 +8,8 @@ mod administration;
 mod audit;
 mod email_change;
 mod housekeeping;
+#[cfg(feature = "foreign-hashes")]
+mod imported;
 mod login;
 mod outage;
 mod password_reset;
