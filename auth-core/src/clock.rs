@@ -71,6 +71,24 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// RFC 3339, in UTC and to the microsecond; what has no such form is taken for the nearest that has:
+/// the years 1970 to 9999.
+///
+/// ```
+/// use auth_core::Timestamp;
+///
+/// let at = Timestamp::from_unix_micros(1_795_410_000_250_000);
+/// assert_eq!(at.to_string(), "2026-11-23T05:00:00.250000Z");
+/// ```
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The end of the year 9999.
+        const LATEST: Duration = Duration::from_secs(253_402_300_799);
+        let since_epoch = self.saturating_since(Self::UNIX_EPOCH).min(LATEST);
+        humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since_epoch).fmt(f)
+    }
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Timestamp({}us)", self.0)
@@ -108,6 +126,13 @@ mod tests {
     fn seconds_round_down_before_and_after_the_epoch() {
         assert_eq!(Timestamp::from_unix_micros(1_999_999).unix_seconds(), 1);
         assert_eq!(Timestamp::from_unix_micros(-1).unix_seconds(), -1);
+    }
+
+    #[test]
+    fn every_time_has_a_form() {
+        let form = |micros| Timestamp::from_unix_micros(micros).to_string();
+        assert_eq!(form(i64::MIN), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(form(i64::MAX), "9999-12-31T23:59:59.000000Z");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,16 @@ impl Actor {
             Self::User(_) => "user",
             Self::Operator => "operator",
             Self::System => "system",
+        }
+    }
+}
+
+/// The user's id, or the name of the kind of actor.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => id.fmt(f),
+            other => f.write_str(other.kind()),
         }
     }
 }

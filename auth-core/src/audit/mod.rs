@@ -9,11 +9,13 @@
 
 mod act;
 mod event;
+mod report;
 mod trail;
 mod writer;
 
 pub use act::{AuditAct, LoginRule, Outcome, ReuseKind};
 pub use event::{Actor, AuditEvent};
+pub use report::EventReport;
 pub use trail::AuditHook;
 pub(crate) use trail::AuditTrail;
 pub use writer::AuditWriter;

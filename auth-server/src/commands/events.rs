@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use auth_core::Timestamp;
-use auth_core::audit::{Actor, AuditEvent};
+use auth_core::audit::{AuditEvent, EventReport};
 use auth_core::store::EventFilter;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::cli::Events;
 use crate::config::Config;
 use crate::error::CommandError;
 use crate::node::NodeStore;
-use crate::output::{say, utc};
+use crate::output::say;
 
 /// How many events are read at once.
 const PAGE: u32 = 500;
@@ -63,14 +63,14 @@ fn point_in_time(text: &str) -> Result<Timestamp, CommandError> {
 
 /// An event for people, in one line.
 pub(super) fn line(event: &AuditEvent) -> String {
-    let mut line = format!("{}  {:<22}", utc(event.at), event.act.kind());
+    let mut line = format!("{}  {:<22}", event.at, event.act.kind());
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             line.push_str(&format!(" {name}={}", value.escape_debug()));
         }
     };
     add("reason", event.act.reason().map(str::to_owned));
-    add("actor", Some(actor(event.actor)));
+    add("actor", Some(event.actor.to_string()));
     add("user", event.user.map(|id| id.to_string()));
     add("session", event.session.map(|id| id.to_string()));
     add("client", event.client.map(|ip| ip.to_string()));
@@ -81,29 +81,8 @@ pub(super) fn line(event: &AuditEvent) -> String {
     line
 }
 
-fn actor(actor: Actor) -> String {
-    match actor {
-        Actor::User(id) => id.to_string(),
-        other => other.kind().to_owned(),
-    }
-}
-
 fn as_json(event: &AuditEvent) -> String {
-    json!({
-        "id": event.id,
-        "at": utc(event.at),
-        "kind": event.act.kind(),
-        "outcome": event.act.outcome().as_str(),
-        "reason": event.act.reason(),
-        "details": event.act,
-        "actor": actor(event.actor),
-        "user": event.user,
-        "session": event.session,
-        "request_id": event.request_id,
-        "peer": event.peer,
-        "client": event.client,
-    })
-    .to_string()
+    json!(EventReport::of(event)).to_string()
 }
 
 #[cfg(test)]

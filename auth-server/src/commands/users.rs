@@ -15,7 +15,7 @@ use crate::cli::{ChosenUser, CreateUser, ListUsers, LogOutUsers, SetRoles, Users
 use crate::config::Config;
 use crate::error::CommandError;
 use crate::node::{self, NodeStore};
-use crate::output::{say, utc};
+use crate::output::say;
 
 /// How many users are read at once.
 const PAGE: u32 = 500;
@@ -238,7 +238,7 @@ fn line(user: &User) -> String {
 /// A user, a line for each field.
 fn record(user: &User) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
-    let verified = user.email_verified_at.map(utc);
+    let verified = user.email_verified_at.map(|at| at.to_string());
     format!(
         "id         {}\nusername   {}\nemail      {}\nverified   {}\nactive     {}\nsuperuser  {}\nroles      {}\ncreated    {}",
         user.id,
@@ -248,7 +248,7 @@ fn record(user: &User) -> String {
         yes(user.is_active),
         yes(user.is_superuser),
         or_none(&user.roles),
-        utc(user.created_at),
+        user.created_at,
     )
 }
 
@@ -264,11 +264,11 @@ fn as_json(user: &User) -> String {
         "id": user.id,
         "username": user.username.as_str(),
         "email": user.email.as_str(),
-        "email_verified_at": user.email_verified_at.map(utc),
+        "email_verified_at": user.email_verified_at.map(|at| at.to_string()),
         "is_active": user.is_active,
         "is_superuser": user.is_superuser,
         "roles": user.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
-        "created_at": utc(user.created_at),
+        "created_at": user.created_at.to_string(),
     })
     .to_string()
 }
