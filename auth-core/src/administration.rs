@@ -4,7 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::store::UserFilter;
+use crate::audit::AuditEvent;
+use crate::store::{EventFilter, UserFilter};
 use crate::{
     AuthError, Password, Registration, RequestContext, Roles, SessionId, Superuser, User, UserId,
 };
@@ -49,7 +50,29 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
         user: Registration,
         proof: EmailProof,
         context: &RequestContext,
-    ) -> Result<UserId, AuthError>;
+    ) -> Result<User, AuthError>;
+
+    /// Changes the user as asked, and tells what the user is then.
+    ///
+    /// A password is checked and hashed before anything is done. Then one act follows the other,
+    /// what takes rights away before what gives some: the user is deactivated or is a superuser no
+    /// longer, gets the password, the roles, becomes a superuser, is activated. Each act is the one
+    /// of this trait, with its event and its consequences. Only the first of them can be refused
+    /// for the last superuser's sake, so that nothing has been done then; if the store fails
+    /// between two of them, the first is done and the second is not.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`] if the password breaks the rules;
+    /// - [`AuthError::NotFound`], [`AuthError::LastSuperuser`];
+    /// - [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn change_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        changes: UserChanges,
+        context: &RequestContext,
+    ) -> Result<User, AuthError>;
 
     /// Shuts the user out: no login, no refresh, and all sessions end.
     ///
@@ -177,6 +200,32 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
         by: Administrator,
         context: &RequestContext,
     ) -> Result<u64, AuthError>;
+
+    /// Reads the audit trail, the latest event first, a page at a time: the next one is that of
+    /// the events [before](EventFilter::before) the last.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Storage`] if the store cannot answer.
+    async fn list_events(
+        &self,
+        by: Administrator,
+        filter: &EventFilter,
+    ) -> Result<Vec<AuditEvent>, AuthError>;
+}
+
+/// What to change of a user; by default nothing.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct UserChanges {
+    /// Whether the user may log in.
+    pub is_active: Option<bool>,
+    /// Whether the user is a superuser.
+    pub is_superuser: Option<bool>,
+    /// The user's roles, and no others.
+    pub roles: Option<Roles>,
+    /// The user's password.
+    pub password: Option<Password>,
 }
 
 /// On whose authority something is done.

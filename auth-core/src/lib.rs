@@ -113,7 +113,7 @@ mod user;
 mod username;
 
 pub use account::{Account, EmailChangeRequest, OwnSessions, PasswordChange};
-pub use administration::{Administration, Administrator, EmailProof};
+pub use administration::{Administration, Administrator, EmailProof, UserChanges};
 pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};

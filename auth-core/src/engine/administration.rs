@@ -4,10 +4,11 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::{PasswordReplacement, UserFilter};
+use crate::store::{EventFilter, PasswordReplacement, UserFilter};
 use crate::{
     Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
-    Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserId,
+    Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserChanges,
+    UserId,
 };
 
 #[async_trait]
@@ -31,7 +32,7 @@ impl Administration for Engine {
         user: Registration,
         proof: EmailProof,
         context: &RequestContext,
-    ) -> Result<UserId, AuthError> {
+    ) -> Result<User, AuthError> {
         let inner = &self.inner;
         // Reserved names protect against strangers, not against the operator.
         let reserved: &[String] = match by {
@@ -41,6 +42,46 @@ impl Administration for Engine {
         inner
             .create_user(actor(by), user, reserved, proof, context)
             .await
+    }
+
+    async fn change_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        changes: UserChanges,
+        context: &RequestContext,
+    ) -> Result<User, AuthError> {
+        let inner = &self.inner;
+        let hash = match changes.password {
+            Some(password) => {
+                let event = inner.act(AuditAct::PasswordChanged, by, context);
+                let hash = inner.hash_for(user, password).await;
+                Some(hash.inspect_err(|error| inner.note_refusal(&event.about(user), error))?)
+            }
+            None => None,
+        };
+        if changes.is_active == Some(false) {
+            self.deactivate_user(by, user, context).await?;
+        }
+        if changes.is_superuser == Some(false) {
+            self.revoke_superuser(by, user, context).await?;
+        }
+        if let Some(hash) = hash {
+            let event = inner.act(AuditAct::PasswordChanged, by, context);
+            let event = event.about(user);
+            let replaced = inner.replace_hash(user, hash, &event).await;
+            inner.settle(&event, replaced)?;
+        }
+        if let Some(roles) = changes.roles {
+            self.set_roles(by, user, &roles, context).await?;
+        }
+        if changes.is_superuser == Some(true) {
+            self.grant_superuser(by, user, context).await?;
+        }
+        if changes.is_active == Some(true) {
+            self.activate_user(by, user, context).await?;
+        }
+        self.read_user(by, user).await
     }
 
     async fn deactivate_user(
@@ -152,17 +193,9 @@ impl Administration for Engine {
         let event = inner
             .act(AuditAct::PasswordChanged, by, context)
             .about(user);
-        let ending = inner.ending(RevocationReason::PasswordChanged, event.at);
         let replaced = async {
-            let account = inner.store.find_user(user).await?;
-            let account = account.ok_or(AuthError::NotFound)?;
-            let hash = inner.new_hash(&account, password, "password").await?;
-            let replacement = PasswordReplacement::new(hash);
-            let done = inner
-                .store
-                .change_password(user, &replacement, &ending, &event)
-                .await;
-            found(done)
+            let hash = inner.hash_for(user, password).await?;
+            inner.replace_hash(user, hash, &event).await
         };
         inner.settle(&event, replaced.await)
     }
@@ -215,6 +248,14 @@ impl Administration for Engine {
         }
         inner.settle(&event, ended.map_err(AuthError::from))
     }
+
+    async fn list_events(
+        &self,
+        _by: Administrator,
+        filter: &EventFilter,
+    ) -> Result<Vec<AuditEvent>, AuthError> {
+        Ok(self.inner.store.list_events(filter).await?)
+    }
 }
 
 impl Inner {
@@ -226,18 +267,42 @@ impl Inner {
     fn settle<T>(&self, event: &AuditEvent, done: Result<T, AuthError>) -> Result<T, AuthError> {
         match &done {
             Ok(_) => self.trail.tell(event),
-            Err(error) => {
-                let act = AuditAct::AdministrationRefused {
-                    act: event.act.kind().into(),
-                    code: error.code().into(),
-                };
-                self.trail.note(AuditEvent {
-                    act,
-                    ..event.clone()
-                });
-            }
+            Err(error) => self.note_refusal(event, error),
         }
         done
+    }
+
+    /// Leaves an event of what was not done.
+    fn note_refusal(&self, event: &AuditEvent, error: &AuthError) {
+        let act = AuditAct::AdministrationRefused {
+            act: event.act.kind().into(),
+            code: error.code().into(),
+        };
+        self.trail.note(AuditEvent {
+            act,
+            ..event.clone()
+        });
+    }
+
+    /// Hashes a new password of somebody, if there is such a user.
+    async fn hash_for(&self, user: UserId, password: Password) -> Result<PasswordHash, AuthError> {
+        let account = self.store.find_user(user).await?;
+        let account = account.ok_or(AuthError::NotFound)?;
+        self.new_hash(&account, password, "password").await
+    }
+
+    async fn replace_hash(
+        &self,
+        user: UserId,
+        hash: PasswordHash,
+        event: &AuditEvent,
+    ) -> Result<(), AuthError> {
+        let ending = self.ending(RevocationReason::PasswordChanged, event.at);
+        let replacement = PasswordReplacement::new(hash);
+        let done = self
+            .store
+            .change_password(user, &replacement, &ending, event);
+        found(done.await)
     }
 
     /// Hashes a new password of the user, if it keeps the rules; the field is where it was given.

@@ -200,9 +200,8 @@ impl AuthService for Engine {
     ) -> Result<UserId, AuthError> {
         let inner = &self.inner;
         let (by, reserved) = (Actor::User(by.user_id()), &inner.reserved_usernames);
-        inner
-            .create_user(by, user, reserved, EmailProof::ByMail, context)
-            .await
+        let created = inner.create_user(by, user, reserved, EmailProof::ByMail, context);
+        Ok(created.await?.id)
     }
 
     async fn verify_email(&self, token: &str, context: &RequestContext) -> Result<(), AuthError> {

@@ -18,7 +18,7 @@ impl Inner {
         reserved: &[String],
         proof: EmailProof,
         context: &RequestContext,
-    ) -> Result<UserId, AuthError> {
+    ) -> Result<User, AuthError> {
         let created = self.try_create_user(by, registration, reserved, proof, context);
         let created = created.await;
         if let Err(error) = &created {
@@ -36,7 +36,7 @@ impl Inner {
         reserved: &[String],
         proof: EmailProof,
         context: &RequestContext,
-    ) -> Result<UserId, AuthError> {
+    ) -> Result<User, AuthError> {
         let accepted = self.accept(registration, reserved).await?;
         let password_hash = self.hasher.hash(accepted.password).await?;
         let now = self.clock.now();
@@ -50,14 +50,12 @@ impl Inner {
                 None
             }
         };
-        let id = user.id;
-        let event = AuditEvent::new(now, AuditAct::UserRegistered, by, context).about(id);
-        self.store
-            .create_user(&NewUser::new(user, password_hash), mail.as_ref(), &event)
-            .await?;
+        let event = AuditEvent::new(now, AuditAct::UserRegistered, by, context).about(user.id);
+        let new = NewUser::new(user, password_hash);
+        self.store.create_user(&new, mail.as_ref(), &event).await?;
         self.mail_owed.notify_one();
         self.trail.tell(&event);
-        Ok(id)
+        Ok(new.user)
     }
 
     /// Checks all fields, so that the answer names everything that is wrong with them.

@@ -1,18 +1,22 @@
 //! What administrators do to accounts, and what ends with it.
 
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_core::audit::{Actor, AuditAct};
+use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{EventFilter, Store, UserFilter};
 use auth_core::{
     Administration, Administrator, AuthError, AuthService, Bootstrap, EmailProof, Password,
-    Principal, Registration, RequestContext, Role, Roles, Superuser, TokenPair, User, UserId,
+    Principal, Registration, RequestContext, Role, Roles, Superuser, TokenPair, User, UserChanges,
+    UserId,
 };
 
 use crate::MINUTE;
 use crate::support::on_each_store;
 use crate::world::{PASSWORD, World, code};
+
+const OTHER_PASSWORD: &str = "another good passphrase";
 
 const OPERATOR: Administrator = Administrator::Operator;
 
@@ -30,7 +34,10 @@ struct Case {
 
 impl Case {
     async fn new(store: Arc<dyn Store>) -> Self {
-        let world = World::new(store);
+        Self::of(World::new(store)).await
+    }
+
+    async fn of(world: World) -> Self {
         let admin = Registration::new("admin", Password::new(PASSWORD), "admin@localhost");
         let admin = world
             .engine
@@ -90,12 +97,17 @@ async fn creates_users_in_somebodys_name(store: Arc<dyn Store>) {
     let by = Administrator::Superuser(Superuser::assume(case.admin));
     let created = engine.create_user(by, user("bob"), EmailProof::Vouched, &context);
     let bob = created.await.unwrap();
-    let told = (AuditAct::UserRegistered, Actor::User(case.admin), Some(bob));
+    assert_eq!(bob, engine.read_user(by, bob.id).await.unwrap());
+    let told = (
+        AuditAct::UserRegistered,
+        Actor::User(case.admin),
+        Some(bob.id),
+    );
     assert_eq!(case.last_act().await, told);
     assert_eq!(code(case.world.log_in("bob").await), "success");
 
     let created = engine.create_user(by, user("carol"), EmailProof::ByMail, &context);
-    let carol = created.await.unwrap();
+    let carol = created.await.unwrap().id;
     assert_eq!(code(case.world.log_in("carol").await), "email_not_verified");
     let read = engine.read_user(by, carol).await.unwrap();
     assert_eq!((read.is_superuser, read.email_verified_at), (false, None));
@@ -221,16 +233,13 @@ async fn s7_10_a_new_password_ends_the_sessions(store: Arc<dyn Store>) {
     };
     assert_eq!(code(set("alice").await), "validation_failed");
     assert_eq!(code(case.verified(&case.pair)), "success");
-    set("another good passphrase").await.unwrap();
+    set(OTHER_PASSWORD).await.unwrap();
     assert_eq!(case.tokens().await, ("token_revoked", "token_revoked"));
     assert_eq!(
         code(case.world.log_in("alice").await),
         "invalid_credentials"
     );
-    let login = case
-        .world
-        .log_in_with("alice", "another good passphrase")
-        .await;
+    let login = case.world.log_in_with("alice", OTHER_PASSWORD).await;
     assert_eq!(code(login), "success");
 }
 
@@ -278,7 +287,128 @@ async fn the_last_superuser_stays_and_the_refusal_is_told_of(store: Arc<dyn Stor
     assert_eq!((actor, user), (Actor::Operator, Some(case.admin)));
 }
 
+async fn several_changes_are_checked_first_and_then_done_in_their_order(store: Arc<dyn Store>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    let hook = move |event: &AuditEvent| ears.lock().unwrap().push(event.act.kind());
+    let world = World::with(store, |builder| builder.with_audit_hook(Arc::new(hook)));
+    let case = Case::of(world).await;
+    let engine = &case.world.engine;
+    let acts = || mem::take(&mut *heard.lock().unwrap());
+    let by = Administrator::Superuser(Superuser::assume(case.admin));
+    let everything = |password: &str| {
+        let mut changes = UserChanges::default();
+        changes.is_active = Some(false);
+        changes.is_superuser = Some(true);
+        changes.roles = Some(Roles::parse(["editor"]).unwrap());
+        changes.password = Some(Password::new(password));
+        changes
+    };
+    let before = engine.read_user(by, case.alice).await.unwrap();
+    acts();
+    let refused = engine
+        .change_user(by, case.alice, everything("alice"), &context())
+        .await;
+    assert_eq!(code(refused), "validation_failed");
+    assert_eq!(acts(), ["administration_refused"]);
+    assert_eq!(engine.read_user(by, case.alice).await.unwrap(), before);
+    assert_eq!(code(case.world.log_in("alice").await), "success");
+
+    acts();
+    let changed = engine
+        .change_user(by, case.alice, everything(OTHER_PASSWORD), &context())
+        .await
+        .unwrap();
+    assert_eq!((changed.is_active, changed.is_superuser), (false, true));
+    assert_eq!(changed.roles.to_string(), "editor");
+    assert_eq!(engine.read_user(by, case.alice).await.unwrap(), changed);
+    assert_eq!(
+        acts(),
+        [
+            "user_deactivated",
+            "password_changed",
+            "roles_changed",
+            "superuser_granted",
+        ]
+    );
+
+    let mut changes = UserChanges::default();
+    changes.is_active = Some(true);
+    changes.is_superuser = Some(false);
+    let changed = engine
+        .change_user(by, case.alice, changes, &context())
+        .await
+        .unwrap();
+    assert_eq!((changed.is_active, changed.is_superuser), (true, false));
+    assert_eq!(acts(), ["superuser_revoked", "user_activated"]);
+    let login = case.world.log_in_with("alice", OTHER_PASSWORD).await;
+    assert_eq!(code(login), "success");
+
+    for changes in [UserChanges::default(), everything(OTHER_PASSWORD)] {
+        let nobody = UserId::generate();
+        let refused = engine.change_user(by, nobody, changes, &context()).await;
+        assert_eq!(code(refused), "not_found");
+    }
+}
+
+async fn nothing_is_changed_of_the_last_superuser_who_is_to_go(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    let by = Administrator::Superuser(Superuser::assume(case.admin));
+    let before = engine.read_user(by, case.admin).await.unwrap();
+    for (is_active, is_superuser) in [
+        (Some(false), None),
+        (None, Some(false)),
+        (Some(false), Some(false)),
+        (Some(true), Some(false)),
+        (Some(false), Some(true)),
+    ] {
+        let mut changes = UserChanges::default();
+        (changes.is_active, changes.is_superuser) = (is_active, is_superuser);
+        changes.roles = Some(Roles::parse(["editor"]).unwrap());
+        changes.password = Some(Password::new(OTHER_PASSWORD));
+        let refused = engine
+            .change_user(by, case.admin, changes, &context())
+            .await;
+        assert_eq!(code(refused), "last_superuser");
+        assert_eq!(engine.read_user(by, case.admin).await.unwrap(), before);
+    }
+    assert_eq!(code(case.world.log_in("admin").await), "success");
+
+    engine
+        .grant_superuser(by, case.alice, &context())
+        .await
+        .unwrap();
+    let mut changes = UserChanges::default();
+    (changes.is_active, changes.is_superuser) = (Some(false), Some(false));
+    let gone = engine
+        .change_user(by, case.admin, changes, &context())
+        .await;
+    assert_eq!(code(gone), "success", "another one remains");
+}
+
+async fn s14_4_the_trail_is_read_a_page_at_a_time(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let engine = &case.world.engine;
+    case.world.engine.audit_writer().flush().await.unwrap();
+    let mut filter = EventFilter::default();
+    let all = engine.list_events(OPERATOR, &filter).await.unwrap();
+    assert!(all.len() > 3, "{all:?}");
+    filter.limit = 2;
+    let mut seen = Vec::new();
+    loop {
+        let page = engine.list_events(OPERATOR, &filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.before = Some(last.id);
+        seen.extend(page);
+    }
+    assert_eq!(seen, all);
+}
+
 on_each_store!(
+    several_changes_are_checked_first_and_then_done_in_their_order,
+    nothing_is_changed_of_the_last_superuser_who_is_to_go,
+    s14_4_the_trail_is_read_a_page_at_a_time,
     creates_users_in_somebodys_name,
     s9_3_deactivation_ends_everything_at_once,
     s9_3_s9_5_deletion_ends_everything_and_its_name_inherits_nothing,

@@ -143,10 +143,11 @@ impl Operator {
             EmailProof::ByMail
         };
         let context = RequestContext::default();
-        let id = self.engine.create_user(BY, user, proof, &context).await?;
+        let created = self.engine.create_user(BY, user, proof, &context).await?;
         say(format_args!(
-            "user created: {} {id}",
-            flags.username.escape_debug()
+            "user created: {} {}",
+            flags.username.escape_debug(),
+            created.id
         ));
         Ok(())
     }
