@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use auth_core::{
     Account, AuthError, OwnSessions, Password, PasswordChange, Principal, RequestContext, Role,
-    Session, SessionId, Timestamp, User,
+    Session, SessionId, User,
 };
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -16,6 +15,7 @@ use serde::Serialize;
 use super::json;
 use super::route::Route;
 use super::service::AuthApi;
+use super::utc::utc;
 use crate::bearer::authenticate;
 use crate::body::ApiBody;
 use crate::budgets::Limited;
@@ -175,12 +175,4 @@ fn refused(error: AuthError) -> ApiError {
         AuthError::TokenRevoked => ApiError::Bearer(error),
         other => other.into(),
     }
-}
-
-/// A time as RFC 3339 has it, in UTC, to the second.
-fn utc(at: Timestamp) -> String {
-    /// The end of the year 9999, after which there is no such form.
-    const LATEST: Duration = Duration::from_secs(253_402_300_799);
-    let since_epoch = at.saturating_since(Timestamp::UNIX_EPOCH).min(LATEST);
-    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_epoch).to_string()
 }

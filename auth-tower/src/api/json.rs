@@ -1,4 +1,4 @@
-//! Reading a JSON object of strings, so that no two parsers could read it differently.
+//! Reading a JSON object, so that no two parsers could read it differently.
 
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
@@ -28,8 +28,8 @@ where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let body = read::body(request, read::JSON, max_body).await?;
-    parse(&body, names)
+    let object = Object::read(request, max_body, &names).await?;
+    object.strings(names)
 }
 
 /// Reads the request's JSON object and tells whether this member is true; it may be missing.
@@ -42,39 +42,122 @@ where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let body = read::body(request, read::JSON, max_body).await?;
-    let mut found = members(&body, &[name]).map_err(|_| ApiError::MalformedJson)?;
-    match found.remove(name) {
-        None => Ok(false),
-        Some(Value::Bool(is)) => Ok(is),
-        Some(_) => {
-            let mut errors = FieldErrors::default();
-            errors.add(name, "must be true or false");
-            errors.into_result()?;
-            Ok(false)
-        }
+    let mut object = Object::read(request, max_body, &[name]).await?;
+    let is = object.flag(name);
+    object.finish()?;
+    Ok(is.unwrap_or(false))
+}
+
+/// Reads a request of which nothing is needed: it has no body, or a JSON object.
+pub(super) async fn nothing<B>(request: Request<B>, max_body: usize) -> Result<(), ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    match read::optional_body(request, read::JSON, max_body).await? {
+        Some(body) => Object::parse(&body, &[]).map(drop),
+        None => Ok(()),
     }
 }
 
-fn parse<const N: usize>(
-    body: &[u8],
-    names: [&'static str; N],
-) -> Result<[Zeroizing<String>; N], ApiError> {
-    let mut found = members(body, &names).map_err(|_| ApiError::MalformedJson)?;
-    let mut errors = FieldErrors::default();
-    let fields = names.map(|name| match found.remove(name) {
-        Some(Value::String(text)) => text,
-        Some(Value::Null) => refuse(&mut errors, name, "must not be null"),
-        Some(Value::Bool(_) | Value::Other) => refuse(&mut errors, name, "must be a string"),
-        None => refuse(&mut errors, name, "is required"),
-    });
-    errors.into_result()?;
-    Ok(fields)
+/// The members of a JSON object that were asked for.
+///
+/// Each is taken out as what it must be; what is wrong with them is told of all together, by
+/// [`finish`](Self::finish).
+pub(super) struct Object {
+    members: BTreeMap<&'static str, Value>,
+    errors: FieldErrors,
 }
 
-fn refuse(errors: &mut FieldErrors, name: &'static str, message: &str) -> Zeroizing<String> {
-    errors.add(name, message);
-    Zeroizing::default()
+impl Object {
+    /// Reads the request's JSON object. Members with other names are ignored, but must be
+    /// well-formed like everything else.
+    pub(super) async fn read<B>(
+        request: Request<B>,
+        max_body: usize,
+        names: &[&'static str],
+    ) -> Result<Self, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let body = read::body(request, read::JSON, max_body).await?;
+        Self::parse(&body, names)
+    }
+
+    fn parse(body: &[u8], names: &[&'static str]) -> Result<Self, ApiError> {
+        let members = members(body, names).map_err(|_| ApiError::MalformedJson)?;
+        let errors = FieldErrors::default();
+        Ok(Self { members, errors })
+    }
+
+    fn strings<const N: usize>(
+        mut self,
+        names: [&'static str; N],
+    ) -> Result<[Zeroizing<String>; N], ApiError> {
+        let fields = names.map(|name| self.required_string(name));
+        self.finish()?;
+        Ok(fields)
+    }
+
+    /// Whether nothing of what was asked for is there, or is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(super) fn required_string(&mut self, name: &'static str) -> Zeroizing<String> {
+        if !self.members.contains_key(name) {
+            self.refuse(name, "is required");
+        }
+        self.string(name).unwrap_or_default()
+    }
+
+    pub(super) fn string(&mut self, name: &'static str) -> Option<Zeroizing<String>> {
+        self.take(name, "must be a string", Value::string)
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.take(name, "must be true or false", |value| match value {
+            Value::Bool(is) => Some(is),
+            _ => None,
+        })
+    }
+
+    pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<Zeroizing<String>>> {
+        self.take(name, "must be an array of strings", |value| match value {
+            Value::Strings(texts) => Some(texts),
+            _ => None,
+        })
+    }
+
+    /// Adds what else is wrong with a member.
+    pub(super) fn refuse(&mut self, name: &'static str, message: impl Into<String>) {
+        self.errors.add(name, message);
+    }
+
+    /// Fails if anything was wrong.
+    pub(super) fn finish(self) -> Result<(), FieldErrors> {
+        self.errors.into_result()
+    }
+
+    /// Takes out a member that may be missing, but not be anything else.
+    fn take<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.members.remove(name)?;
+        let message = match value {
+            Value::Null => "must not be null",
+            _ => expected,
+        };
+        let read = read(value);
+        if read.is_none() {
+            self.refuse(name, message);
+        }
+        read
+    }
 }
 
 fn members(
@@ -93,7 +176,17 @@ enum Value {
     String(Zeroizing<String>),
     Null,
     Bool(bool),
+    Strings(Vec<Zeroizing<String>>),
     Other,
+}
+
+impl Value {
+    fn string(self) -> Option<Zeroizing<String>> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// Visits the outermost object.
@@ -175,8 +268,14 @@ impl<'de> Visitor<'de> for Nested {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
         let depth = self.deeper()?;
-        while array.next_element_seed(Nested { depth })?.is_some() {}
-        Ok(Value::Other)
+        let mut strings = Some(Vec::new());
+        while let Some(element) = array.next_element_seed(Nested { depth })? {
+            strings = strings.zip(element.string()).map(|(mut strings, next)| {
+                strings.push(next);
+                strings
+            });
+        }
+        Ok(strings.map_or(Value::Other, Value::Strings))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
@@ -207,7 +306,8 @@ mod tests {
     use super::*;
 
     fn outcome(body: impl AsRef<[u8]>) -> Result<String, String> {
-        match parse(body.as_ref(), ["a"]) {
+        let object = Object::parse(body.as_ref(), &["a"]);
+        match object.and_then(|object| object.strings(["a"])) {
             Ok([text]) => Ok(text.to_string()),
             Err(ApiError::Auth(auth_core::AuthError::Validation(errors))) => {
                 let (_, messages) = errors.iter().next().unwrap();
@@ -322,5 +422,53 @@ mod tests {
         );
         assert_eq!(outcome("{}"), Err("is required".to_owned()));
         assert_eq!(outcome(r#"{"A": "x"}"#), Err("is required".to_owned()));
+    }
+
+    #[test]
+    fn s11_3_flags_and_lists_may_be_missing_and_are_never_coerced() {
+        let read = |value: &str| {
+            let body = format!(r#"{{"flag": {value}, "list": {value}}}"#);
+            let mut object = Object::parse(body.as_bytes(), &["flag", "list"]).unwrap();
+            let flag = object.flag("flag");
+            let list = object.list("list");
+            let list = list.map(|texts| texts.iter().map(|text| text.to_string()).collect());
+            let refused = object.finish().err();
+            let refused: Vec<_> = refused.iter().flat_map(FieldErrors::iter).collect();
+            let refused = refused
+                .iter()
+                .map(|(name, text)| format!("{name} {}", text.concat()));
+            (flag, list, refused.collect::<Vec<_>>())
+        };
+        let (not_flag, not_list) = (
+            "flag must be true or false",
+            "list must be an array of strings",
+        );
+        assert_eq!(read("true"), (Some(true), None, vec![not_list.to_owned()]));
+        assert_eq!(read("[]"), (None, Some(vec![]), vec![not_flag.to_owned()]));
+        let texts: Vec<String> = vec!["x".to_owned(), String::new()];
+        assert_eq!(
+            read(r#"["x", ""]"#),
+            (None, Some(texts), vec![not_flag.to_owned()])
+        );
+        for other in [
+            "1",
+            "\"true\"",
+            "{}",
+            "[1]",
+            "[\"x\", null]",
+            "[[\"x\"]]",
+            "[true]",
+        ] {
+            let refused = vec![not_flag.to_owned(), not_list.to_owned()];
+            assert_eq!(read(other), (None, None, refused), "{other}");
+        }
+        let (flag, list, refused) = read("null");
+        assert_eq!((flag, list), (None, None::<Vec<String>>));
+        assert_eq!(refused, ["flag must not be null", "list must not be null"]);
+
+        let mut object = Object::parse(b"{}", &["flag", "list"]).unwrap();
+        assert!(object.is_empty());
+        assert!(object.flag("flag").is_none() && object.list("list").is_none());
+        assert_eq!(object.finish(), Ok(()));
     }
 }

@@ -13,11 +13,16 @@
 //! | `DELETE /api/auth/sessions/{id}/` | 204 |
 //! | `POST /api/auth/logout/all/` | 204 |
 //! | `POST /api/auth/password/change/` | 204 |
+//! | `GET /api/admin/users/`, `POST` | 200, a page of users; 201, the new user |
+//! | `GET`, `PATCH`, `DELETE /api/admin/users/{id}/` | 200, the user; 200, the changed user; 204 |
+//! | `POST /api/admin/users/{id}/logout/` | 204 |
+//! | `GET /api/admin/events/` | 200, a page of audit events |
 //! | `GET /.well-known/jwks.json` | 200, the public keys |
 //! | `GET /livez`, `GET /readyz` | 200, or 503 with what fails |
 //!
 //! From `me` to `password/change` they are the group `account`, which is served only
-//! [on demand](crate::AuthApi::with_account).
+//! [on demand](crate::AuthApi::with_account); those of superusers are the group `admin`, which is
+//! another [such](crate::AuthApi::with_administration).
 //!
 //! Every path is served with and without the trailing slash; all others are answered with 404,
 //! other methods with 405 (`OPTIONS` too: cross-origin requests are the host's decision, with
@@ -79,16 +84,19 @@
 //! [`AuthApi::handles`]: crate::AuthApi::handles
 
 mod account;
+mod admin;
 mod future;
 mod health;
 mod json;
 mod jwks;
 mod pages;
+mod query;
 mod read;
 mod registration;
 mod route;
 pub(crate) mod service;
 mod session;
+mod utc;
 mod verify_email;
 
 pub use future::ResponseFuture;

@@ -30,10 +30,44 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
-    if !is_of_type(&parts.headers, essence) || parts.headers.contains_key(CONTENT_ENCODING) {
-        return Err(ApiError::UnsupportedMediaType);
+    demand(&parts.headers, essence)?;
+    bytes(&parts.headers, body, max).await
+}
+
+/// Reads a whole body of the type, if there is one: without a byte there is none, whatever the
+/// headers say, since not every client and not every layer in front can tell beforehand.
+pub(super) async fn optional_body<B>(
+    request: Request<B>,
+    essence: &str,
+    max: usize,
+) -> Result<Option<Zeroizing<Vec<u8>>>, ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let bytes = bytes(&parts.headers, body, max).await?;
+    if bytes.is_empty() {
+        return Ok(None);
     }
-    let declared = declared_length(&parts.headers, &body);
+    demand(&parts.headers, essence)?;
+    Ok(Some(bytes))
+}
+
+fn demand(headers: &HeaderMap, essence: &str) -> Result<(), ApiError> {
+    if is_of_type(headers, essence) && !headers.contains_key(CONTENT_ENCODING) {
+        Ok(())
+    } else {
+        Err(ApiError::UnsupportedMediaType)
+    }
+}
+
+async fn bytes<B>(headers: &HeaderMap, body: B, max: usize) -> Result<Zeroizing<Vec<u8>>, ApiError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let declared = declared_length(headers, &body);
     if declared.is_some_and(|length| length > max as u64) {
         return Err(ApiError::PayloadTooLarge);
     }

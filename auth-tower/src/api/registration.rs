@@ -68,7 +68,8 @@ impl AuthApi {
         Ok(response::serialized(StatusCode::ACCEPTED, &SUCCESS))
     }
 
-    async fn superuser(
+    /// The caller, who must be a superuser now: the token does not decide.
+    pub(super) async fn superuser(
         &self,
         headers: &HeaderMap,
         context: &RequestContext,

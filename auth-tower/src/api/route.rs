@@ -19,6 +19,16 @@ pub(super) enum Endpoint {
     Jwks,
     Live,
     Ready,
+    Admin(AdminEndpoint),
+}
+
+/// What a superuser asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AdminEndpoint {
+    Users,
+    User,
+    UserLogout,
+    Events,
 }
 
 /// A path with the methods it takes.
@@ -36,6 +46,7 @@ pub(super) struct Route {
 pub(super) enum Group {
     Documented,
     Account,
+    Admin,
 }
 
 const fn route(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Route {
@@ -56,8 +67,17 @@ const fn account(path: &'static str, methods: &'static str, endpoint: Endpoint) 
     }
 }
 
+const fn admin(path: &'static str, methods: &'static str, endpoint: AdminEndpoint) -> Route {
+    Route {
+        path,
+        methods,
+        endpoint: Endpoint::Admin(endpoint),
+        group: Group::Admin,
+    }
+}
+
 #[rustfmt::skip]
-static ROUTES: [Route; 14] = [
+static ROUTES: [Route; 18] = [
     route("/api/register", "POST", Endpoint::Register),
     route("/api/register/verify", "GET, HEAD, POST", Endpoint::VerifyEmail),
     route("/api/register/resend", "POST", Endpoint::ResendVerification),
@@ -69,6 +89,10 @@ static ROUTES: [Route; 14] = [
     account("/api/auth/sessions/{id}", "DELETE", Endpoint::EndSession),
     account("/api/auth/logout/all", "POST", Endpoint::LogOutEverywhere),
     account("/api/auth/password/change", "POST", Endpoint::ChangePassword),
+    admin("/api/admin/users", "GET, HEAD, POST", AdminEndpoint::Users),
+    admin("/api/admin/users/{id}", "GET, HEAD, PATCH, DELETE", AdminEndpoint::User),
+    admin("/api/admin/users/{id}/logout", "POST", AdminEndpoint::UserLogout),
+    admin("/api/admin/events", "GET, HEAD", AdminEndpoint::Events),
     route("/.well-known/jwks.json", "GET, HEAD", Endpoint::Jwks),
     route("/livez", "GET, HEAD", Endpoint::Live),
     route("/readyz", "GET, HEAD", Endpoint::Ready),
@@ -89,7 +113,8 @@ impl Route {
     }
 
     fn segment<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let segment = path.strip_prefix(self.path.strip_suffix("{id}")?)?;
+        let (before, after) = self.path.split_once("{id}")?;
+        let segment = path.strip_prefix(before)?.strip_suffix(after)?;
         (!segment.is_empty() && !segment.contains('/')).then_some(segment)
     }
 
@@ -113,6 +138,9 @@ mod tests {
             assert!(Route::at(&route.path.to_uppercase()).is_none());
         }
         assert!(Route::at("").is_none());
+        assert!(Route::at("/api/admin/users//logout").is_none());
+        assert!(Route::at("/api/admin/users/a/b/logout").is_none());
+        assert!(Route::at("/api/admin/users/logout").is_some_and(|at| at.path.ends_with("{id}")));
         assert!(Route::at("/").is_none());
         assert!(Route::at("*").is_none());
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use auth_core::{
-    AccessTokenVerifier, Account, AuthError, AuthService, ClientNetwork, RequestContext,
+    AccessTokenVerifier, Account, Administration, AuthError, AuthService, ClientNetwork,
+    RequestContext,
 };
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
@@ -27,6 +28,7 @@ pub struct AuthApi {
     pub(super) verifier: AccessTokenVerifier,
     pub(super) max_body: usize,
     pub(super) account: Option<Arc<dyn Account>>,
+    pub(super) administration: Option<Arc<dyn Administration>>,
     limiters: Option<Arc<Limiters>>,
 }
 
@@ -39,6 +41,7 @@ impl AuthApi {
             verifier,
             max_body: 16 * 1024,
             account: None,
+            administration: None,
             limiters: None,
         }
     }
@@ -62,6 +65,17 @@ impl AuthApi {
         self
     }
 
+    /// Serves the endpoints of the group `admin` too: what superusers do to accounts and sessions,
+    /// and the audit trail.
+    ///
+    /// Each request asks the service whether the caller is a superuser now.
+    /// [`Engine`](auth_core::Engine) implements both traits.
+    #[must_use]
+    pub fn with_administration(mut self, administration: Arc<dyn Administration>) -> Self {
+        self.administration = Some(administration);
+        self
+    }
+
     /// Gives every client these [budgets](crate::budgets); without this call nothing is limited.
     ///
     /// Clones of this service share what is left of them.
@@ -82,6 +96,7 @@ impl AuthApi {
         Route::at(path).filter(|route| match route.group {
             Group::Documented => true,
             Group::Account => self.account.is_some(),
+            Group::Admin => self.administration.is_some(),
         })
     }
 
@@ -168,6 +183,7 @@ impl AuthApi {
                 let account = self.account()?;
                 self.change_password(account.as_ref(), request).await
             }
+            Endpoint::Admin(endpoint) => self.administer(endpoint, route, request).await,
             Endpoint::Jwks => Ok(jwks::document(&self.verifier)),
             Endpoint::Live => Ok(health::alive()),
             Endpoint::Ready => health::ready(self.auth.as_ref()).await,

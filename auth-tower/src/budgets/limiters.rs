@@ -20,6 +20,7 @@ pub(crate) enum Limited {
     ResendVerification,
     Register,
     Account,
+    Admin,
 }
 
 impl Limited {
@@ -33,6 +34,7 @@ impl Limited {
             Self::ResendVerification => "resend",
             Self::Register => "register",
             Self::Account => "account",
+            Self::Admin => "admin",
         }
     }
 }
@@ -46,6 +48,7 @@ pub(crate) struct Limiters {
     resend_verification: Limiter,
     register: Limiter,
     account: Limiter,
+    admin: Limiter,
 }
 
 type Limiter<C = MonotonicClock> =
@@ -62,6 +65,7 @@ impl Limiters {
             resend_verification: limiter(budgets.resend_verification),
             register: limiter(budgets.register),
             account: limiter(budgets.account),
+            admin: limiter(budgets.admin),
         }
     }
 
@@ -75,6 +79,7 @@ impl Limiters {
             Limited::ResendVerification => &self.resend_verification,
             Limited::Register => &self.register,
             Limited::Account => &self.account,
+            Limited::Admin => &self.admin,
         };
         spend(limiter, client)
     }

@@ -14,6 +14,7 @@
 //! | send the verification mail again | 20 | 30 seconds |
 //! | register | 300 | 200 ms |
 //! | own account, each request | 300 | 200 ms |
+//! | administration, each request | 300 | 200 ms |
 //!
 //! They are wide enough for a company behind one address. What stops the guessing of passwords is
 //! the throttling of failed logins, which all nodes share; budgets keep one client from taking the
@@ -80,6 +81,7 @@ pub struct RequestBudgets {
     resend_verification: Budget,
     register: Budget,
     account: Budget,
+    admin: Budget,
 }
 
 impl Default for RequestBudgets {
@@ -99,6 +101,7 @@ impl Default for RequestBudgets {
             resend_verification: budget(20, 30_000),
             register: budget(300, 200),
             account: budget(300, 200),
+            admin: budget(300, 200),
         }
     }
 }
@@ -150,6 +153,13 @@ impl RequestBudgets {
     #[must_use]
     pub const fn with_account(mut self, budget: Budget) -> Self {
         self.account = budget;
+        self
+    }
+
+    /// Replaces the budget of requests that administer accounts.
+    #[must_use]
+    pub const fn with_admin(mut self, budget: Budget) -> Self {
+        self.admin = budget;
         self
     }
 }
