@@ -11,7 +11,11 @@ use support::{Embedded, SECRETS, Server};
 #[tokio::test]
 async fn s14_2_the_most_talkative_log_holds_no_secret() {
     let mut variables = SECRETS.to_vec();
-    variables.extend([("AUTH_LOG", "trace"), ("AUTH_REFRESH_ROTATION", "on")]);
+    variables.extend([
+        ("AUTH_LOG", "trace"),
+        ("AUTH_REFRESH_ROTATION", "on"),
+        ("AUTH_ENDPOINTS", "admin"),
+    ]);
     let Embedded { server, password } = Embedded::start(&variables);
     let admin = server.log_in("admin", &password).await;
     let canary = "canary-Pa55phrase-never-logged";
@@ -39,6 +43,21 @@ async fn s14_2_the_most_talkative_log_holds_no_secret() {
     let refreshed = server.refresh(&alice.text("refresh_token")).await;
     server.log_out(&refreshed.text("refresh_token")).await;
     server.refresh("art_forged-canary").await;
+    let administer = |method, path, body| server.request(method, path, Some(&bearer), body);
+    let users = "/api/admin/users/?search=canary";
+    let carol = json!({
+        "username": "carol", "password": canary, "email": "c@example.org", "verified": true,
+    });
+    let carol = administer(Method::POST, users, Some(carol))
+        .await
+        .text("id");
+    let carol = format!("/api/admin/users/{carol}/");
+    for (password, expected) in [("another-canary-Pa55", 200), ("canary\u{0}", 400)] {
+        let change = json!({"password": password, "roles": ["editor"]});
+        let changed = administer(Method::PATCH, &carol, Some(change)).await;
+        assert_eq!(changed.status.as_u16(), expected, "{changed:?}");
+    }
+    administer(Method::GET, users, None).await;
     server
         .request(
             Method::GET,

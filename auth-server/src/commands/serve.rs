@@ -52,7 +52,10 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let mut api = AuthApi::new(Arc::<Engine>::clone(&engine), verifier);
     api = api.with_max_body(config.max_body);
     if config.endpoints.contains(&EndpointGroup::Account) {
-        api = api.with_account(engine);
+        api = api.with_account(Arc::<Engine>::clone(&engine));
+    }
+    if config.endpoints.contains(&EndpointGroup::Admin) {
+        api = api.with_administration(engine);
     }
     if config.throttle {
         api = api.with_request_budgets(RequestBudgets::default());

@@ -116,6 +116,8 @@ pub struct Config {
 pub enum EndpointGroup {
     /// What users do with their own accounts.
     Account,
+    /// What superusers do to accounts and sessions, and the audit trail.
+    Admin,
 }
 
 impl EndpointGroup {
@@ -124,6 +126,7 @@ impl EndpointGroup {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Admin => "admin",
         }
     }
 }
@@ -462,13 +465,10 @@ fn tls(sources: &Sources) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
 fn endpoints(sources: &Sources) -> Result<Vec<EndpointGroup>, ConfigError> {
     let groups = sources.list("endpoints").map(|group| match group {
         "account" => Ok(EndpointGroup::Account),
-        "admin" => Err(problem(
-            "endpoints",
-            format_args!("the group `{group}` is not part of this version"),
-        )),
+        "admin" => Ok(EndpointGroup::Admin),
         _ => Err(problem(
             "endpoints",
-            format_args!("there is no group `{group}`; there is `account`"),
+            format_args!("there is no group `{group}`; there are `account` and `admin`"),
         )),
     });
     groups.collect()

@@ -166,7 +166,6 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_REVOCATION_STALE", "ignore"),
         ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
         ("AUTH_TLS_CERT", "cert.pem"),
-        ("AUTH_ENDPOINTS", "account,admin"),
         ("AUTH_ENDPOINTS", "accounts"),
         ("AUTH_MAX_BODY", "1GiB"),
         ("AUTH_MAX_BODY", "12"),
@@ -182,6 +181,16 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
             "{variable}: {message}"
         );
     }
+}
+
+#[test]
+fn groups_of_endpoints_are_served_by_name() {
+    use EndpointGroup::{Account, Admin};
+
+    let endpoints = |names| load(&[("AUTH_ENDPOINTS", names)]).unwrap().endpoints;
+    assert_eq!(endpoints(""), []);
+    assert_eq!(endpoints("admin"), [Admin]);
+    assert_eq!(endpoints("account, admin"), [Account, Admin]);
 }
 
 #[test]
