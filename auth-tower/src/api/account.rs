@@ -5,14 +5,15 @@ use std::mem;
 use std::sync::Arc;
 
 use auth_core::{
-    Account, AuthError, OwnSessions, Password, PasswordChange, Principal, RequestContext, Role,
-    Session, SessionId, User,
+    Account, AuthError, EmailChangeRequest, OwnSessions, Password, PasswordChange, Principal,
+    RequestContext, Role, Session, SessionId, User,
 };
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
 
 use super::json;
+use super::registration::SUCCESS;
 use super::route::Route;
 use super::service::AuthApi;
 use super::utc::utc;
@@ -153,6 +154,45 @@ impl AuthApi {
         let changed = account.change_own_password(&caller, change, &context).await;
         changed.map_err(refused)?;
         Ok(response::bare(StatusCode::NO_CONTENT, ""))
+    }
+
+    pub(super) async fn request_password_reset<B>(
+        &self,
+        account: &dyn Account,
+        request: Request<B>,
+    ) -> Result<Response<ApiBody>, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let context = context::of(&request);
+        self.spend(Limited::ResendVerification, &context)?;
+        let [email] = json::fields(request, self.max_body, ["email"]).await?;
+        account.request_password_reset(&email, &context).await?;
+        Ok(response::serialized(StatusCode::ACCEPTED, &SUCCESS))
+    }
+
+    pub(super) async fn request_email_change<B>(
+        &self,
+        account: &dyn Account,
+        request: Request<B>,
+    ) -> Result<Response<ApiBody>, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (caller, context) = self.caller(&request)?;
+        // It costs a hash, as a login does.
+        self.spend(Limited::LogIn, &context)?;
+        let [mut email, mut password] =
+            json::fields(request, self.max_body, ["email", "password"]).await?;
+        let password = Password::new(mem::take(&mut *password));
+        let change = EmailChangeRequest::new(mem::take(&mut *email), password);
+        let requested = account
+            .request_email_change(&caller, change, &context)
+            .await;
+        requested.map_err(refused)?;
+        Ok(response::serialized(StatusCode::ACCEPTED, &SUCCESS))
     }
 
     /// Who asks, and from where: before anything else is looked at.

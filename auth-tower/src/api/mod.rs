@@ -13,6 +13,11 @@
 //! | `DELETE /api/auth/sessions/{id}/` | 204 |
 //! | `POST /api/auth/logout/all/` | 204 |
 //! | `POST /api/auth/password/change/` | 204 |
+//! | `POST /api/auth/password/reset/` | 202, whether or not the address is known |
+//! | `GET`, `POST /api/auth/password/reset/confirm/` | the page behind the link, and its form: 204 |
+//! | `POST /api/auth/email/change/` | 202 |
+//! | `GET`, `POST /api/auth/email/change/confirm/` | the page behind the link, and its button: 204 |
+//! | `GET`, `POST /api/auth/email/change/undo/` | the same behind the link in the notice |
 //! | `GET /api/admin/users/`, `POST` | 200, a page of users; 201, the new user |
 //! | `GET`, `PATCH`, `DELETE /api/admin/users/{id}/` | 200, the user; 200, the changed user; 204 |
 //! | `POST /api/admin/users/{id}/logout/` | 204 |
@@ -20,7 +25,7 @@
 //! | `GET /.well-known/jwks.json` | 200, the public keys |
 //! | `GET /livez`, `GET /readyz` | 200, or 503 with what fails |
 //!
-//! From `me` to `password/change` they are the group `account`, which is served only
+//! From `me` to `email/change/undo` they are the group `account`, which is served only
 //! [on demand](crate::AuthApi::with_account); those of superusers are the group `admin`, which is
 //! another [such](crate::AuthApi::with_administration).
 //!
@@ -89,6 +94,7 @@ mod future;
 mod health;
 mod json;
 mod jwks;
+mod link;
 mod pages;
 mod query;
 mod read;
@@ -97,6 +103,5 @@ mod route;
 pub(crate) mod service;
 mod session;
 mod utc;
-mod verify_email;
 
 pub use future::ResponseFuture;

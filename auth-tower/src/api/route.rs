@@ -2,11 +2,13 @@
 
 use http::Method;
 
+use super::link::Link;
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Endpoint {
     Register,
-    VerifyEmail,
+    FollowLink(Link),
     ResendVerification,
     LogIn,
     Refresh,
@@ -16,6 +18,8 @@ pub(super) enum Endpoint {
     EndSession,
     LogOutEverywhere,
     ChangePassword,
+    RequestPasswordReset,
+    RequestEmailChange,
     Jwks,
     Live,
     Ready,
@@ -77,9 +81,9 @@ const fn admin(path: &'static str, methods: &'static str, endpoint: AdminEndpoin
 }
 
 #[rustfmt::skip]
-static ROUTES: [Route; 18] = [
+static ROUTES: [Route; 23] = [
     route("/api/register", "POST", Endpoint::Register),
-    route("/api/register/verify", "GET, HEAD, POST", Endpoint::VerifyEmail),
+    route("/api/register/verify", "GET, HEAD, POST", Endpoint::FollowLink(Link::VerifyEmail)),
     route("/api/register/resend", "POST", Endpoint::ResendVerification),
     route("/api/auth/token", "POST", Endpoint::LogIn),
     route("/api/auth/token/refresh", "POST", Endpoint::Refresh),
@@ -89,6 +93,11 @@ static ROUTES: [Route; 18] = [
     account("/api/auth/sessions/{id}", "DELETE", Endpoint::EndSession),
     account("/api/auth/logout/all", "POST", Endpoint::LogOutEverywhere),
     account("/api/auth/password/change", "POST", Endpoint::ChangePassword),
+    account("/api/auth/password/reset", "POST", Endpoint::RequestPasswordReset),
+    account("/api/auth/password/reset/confirm", "GET, HEAD, POST", Endpoint::FollowLink(Link::ResetPassword)),
+    account("/api/auth/email/change", "POST", Endpoint::RequestEmailChange),
+    account("/api/auth/email/change/confirm", "GET, HEAD, POST", Endpoint::FollowLink(Link::ConfirmEmailChange)),
+    account("/api/auth/email/change/undo", "GET, HEAD, POST", Endpoint::FollowLink(Link::UndoEmailChange)),
     admin("/api/admin/users", "GET, HEAD, POST", AdminEndpoint::Users),
     admin("/api/admin/users/{id}", "GET, HEAD, PATCH, DELETE", AdminEndpoint::User),
     admin("/api/admin/users/{id}/logout", "POST", AdminEndpoint::UserLogout),

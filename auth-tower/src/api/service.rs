@@ -155,10 +155,7 @@ impl AuthApi {
         }
         match route.endpoint {
             Endpoint::Register => self.register(request).await,
-            Endpoint::VerifyEmail if request.method() == Method::POST => {
-                self.verify_email(request).await
-            }
-            Endpoint::VerifyEmail => Self::verification_page(request.uri()),
+            Endpoint::FollowLink(link) => self.follow_link(link, request).await,
             Endpoint::ResendVerification => self.resend_verification(request).await,
             Endpoint::LogIn => self.log_in(request).await,
             Endpoint::Refresh => self.refresh(request).await,
@@ -182,6 +179,14 @@ impl AuthApi {
             Endpoint::ChangePassword => {
                 let account = self.account()?;
                 self.change_password(account.as_ref(), request).await
+            }
+            Endpoint::RequestPasswordReset => {
+                let account = self.account()?;
+                self.request_password_reset(account.as_ref(), request).await
+            }
+            Endpoint::RequestEmailChange => {
+                let account = self.account()?;
+                self.request_email_change(account.as_ref(), request).await
             }
             Endpoint::Admin(endpoint) => self.administer(endpoint, route, request).await,
             Endpoint::Jwks => Ok(jwks::document(&self.verifier)),
