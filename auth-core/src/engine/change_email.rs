@@ -36,8 +36,9 @@ impl Inner {
             .store
             .request_email_change(&change, &mail, event)
             .await?;
+        is_noted.then_some(()).ok_or(AuthError::TokenRevoked)?;
         self.mail_owed.notify_one();
-        is_noted.then_some(()).ok_or(AuthError::TokenRevoked)
+        Ok(())
     }
 
     pub(super) async fn confirm_email_change(
@@ -58,8 +59,9 @@ impl Inner {
                 .store
                 .confirm_email_change(change.id, &notice, &event)
                 .await?;
+            is_done.then_some(()).ok_or(AuthError::LinkInvalid)?;
             self.mail_owed.notify_one();
-            is_done.then_some(()).ok_or(AuthError::LinkInvalid)
+            Ok(())
         };
         self.settle_own(&event, confirmed.await)
     }
@@ -102,9 +104,10 @@ impl Inner {
                 .store
                 .undo_email_change(change.id, &undo, &ending, &event)
                 .await?;
+            is_done.then_some(()).ok_or(AuthError::LinkUsed)?;
             self.refuse_user(change.user, &ending);
             self.mail_owed.notify_one();
-            is_done.then_some(()).ok_or(AuthError::LinkUsed)
+            Ok(())
         };
         self.settle_own(&event, undone.await)
     }

@@ -39,8 +39,9 @@ impl Inner {
                 .store
                 .change_password(user.id, &replacement, &ending, &event)
                 .await?;
+            is_done.then_some(()).ok_or(AuthError::LinkUsed)?;
             self.refuse_user(user.id, &ending);
-            is_done.then_some(()).ok_or(AuthError::LinkUsed)
+            Ok(())
         };
         self.settle_own(&event, reset.await)
     }

@@ -13,6 +13,7 @@ mod imported;
 mod login;
 mod outage;
 mod password_reset;
+mod races;
 mod registration;
 mod revocation;
 mod sessions;
