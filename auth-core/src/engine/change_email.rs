@@ -53,11 +53,12 @@ impl Inner {
         };
         let event = event.by(Actor::User(change.user)).about(change.user);
         let confirmed = async {
+            let undo_until = event.at + self.links.lifetimes().email_undo;
             let notice = NewMail::new(MailKind::EmailChanged, change.former, event.at)
                 .about(change.id.as_uuid());
             let is_done = self
                 .store
-                .confirm_email_change(change.id, &notice, &event)
+                .confirm_email_change(change.id, undo_until, &notice, &event)
                 .await?;
             is_done.then_some(()).ok_or(AuthError::LinkInvalid)?;
             self.mail_owed.notify_one();
@@ -95,7 +96,6 @@ impl Inner {
         let event = event.by(Actor::User(change.user)).about(change.user);
         let undone = async {
             let undo = EmailChangeUndo::new(
-                event.at - self.links.lifetimes().email_undo,
                 PasswordHash::unusable()?,
                 NewMail::new(MailKind::ResetPassword, change.former, event.at),
             );

@@ -89,7 +89,7 @@ impl Letters {
         let Some((change, user)) = self.email_change(owed).await? else {
             return Ok(None);
         };
-        let until = self.links.undo_until(&change);
+        let until = change.undo_until;
         let until = until.filter(|until| *until > self.clock.now() && change.undone_at.is_none());
         let Some(until) = until else {
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::store::{EmailChange, EmailChangeId};
+use crate::store::EmailChangeId;
 use crate::token::{EmailChangeTokens, PasswordResetTokens, VerificationTokens};
 use crate::{EmailAddress, Generation, PasswordHash, SecretKeys, Timestamp, UserId};
 
@@ -79,12 +79,6 @@ impl MailLinks {
     pub(super) fn undo_email_change(&self, change: EmailChangeId, until: Timestamp) -> String {
         let token = self.email_undo.issue(change, until);
         self.to("api/auth/email/change/undo", token.expose())
-    }
-
-    /// Until when a change can be undone, if it was confirmed.
-    pub(crate) fn undo_until(&self, change: &EmailChange) -> Option<Timestamp> {
-        let confirmed_at = change.confirmed_at?;
-        Some(confirmed_at + self.lifetimes.email_undo)
     }
 
     /// A token is base64url: it goes into a query as it is.

@@ -36,15 +36,19 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     /// returns whether it did.
     ///
     /// It does so once, and only while the user is active and still has the former address. What
-    /// was mailed to that address to verify it is good no longer.
+    /// was mailed to that address to verify it is good no longer. Until `undo_until` the change can
+    /// be undone, and the former address is reserved: as long as it is not undone, whatever gives
+    /// that address to another user fails with [`StoreError::EmailTaken`].
     ///
     /// # Errors
     ///
-    /// - [`StoreError::EmailTaken`] if another user has the new address by now;
+    /// - [`StoreError::EmailTaken`] if the new address is another user's by now, or reserved for
+    ///   one at the event's time;
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn confirm_email_change(
         &self,
         id: EmailChangeId,
+        undo_until: Timestamp,
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError>;
@@ -52,13 +56,13 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     /// Gives the user the former address back, verified at the event's time, replaces the password
     /// hash and ends all sessions, with the mail and the event; returns whether it did.
     ///
-    /// It does so once, and only if the change was confirmed after `confirmed_after`, whatever
+    /// It does so once, and only if at the event's time the change can still be undone, whatever
     /// address the user has by now. The user's later changes count as undone with it, and one that
     /// is not confirmed is forgotten.
     ///
     /// # Errors
     ///
-    /// - [`StoreError::EmailTaken`] if another user has the former address by now;
+    /// - [`StoreError::EmailTaken`] if another user has the former address, against its reservation;
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn undo_email_change(
         &self,
@@ -143,6 +147,8 @@ pub struct EmailChange {
     pub requested_at: Timestamp,
     /// When it was confirmed at the new address.
     pub confirmed_at: Option<Timestamp>,
+    /// Until when it can be undone, if it was confirmed.
+    pub undo_until: Option<Timestamp>,
     /// When it was undone.
     pub undone_at: Option<Timestamp>,
 }
@@ -164,6 +170,7 @@ impl EmailChange {
             address,
             requested_at,
             confirmed_at: None,
+            undo_until: None,
             undone_at: None,
         }
     }
@@ -173,8 +180,6 @@ impl EmailChange {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EmailChangeUndo {
-    /// What was confirmed then or before stays as it is.
-    pub confirmed_after: Timestamp,
     /// What takes the place of the password hash.
     pub password_hash: PasswordHash,
     /// The mail to the former address.
@@ -182,15 +187,10 @@ pub struct EmailChangeUndo {
 }
 
 impl EmailChangeUndo {
-    /// Puts the three together.
+    /// Puts the two together.
     #[must_use]
-    pub const fn new(
-        confirmed_after: Timestamp,
-        password_hash: PasswordHash,
-        mail: NewMail,
-    ) -> Self {
+    pub const fn new(password_hash: PasswordHash, mail: NewMail) -> Self {
         Self {
-            confirmed_after,
             password_hash,
             mail,
         }

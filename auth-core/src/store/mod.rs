@@ -82,7 +82,8 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// - [`StoreError::UsernameTaken`], [`StoreError::EmailTaken`];
+    /// - [`StoreError::UsernameTaken`], [`StoreError::EmailTaken`], the latter also while the
+    ///   address is [reserved](EmailChangeStore::confirm_email_change) at the event's time;
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn create_user(
         &self,
@@ -502,7 +503,7 @@ pub enum StoreError {
     /// Another user has the canonical username.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Another user has the e-mail address.
+    /// Another user has the e-mail address, or can still have it back.
     #[error("the e-mail address is taken")]
     EmailTaken,
     /// Nobody could administer any more.

@@ -205,6 +205,7 @@ pub(super) enum Change {
     Done,
     NoSuchUser,
     LastSuperuser,
+    EmailReserved,
 }
 
 impl From<Change> for Result<bool, StoreError> {
@@ -213,6 +214,7 @@ impl From<Change> for Result<bool, StoreError> {
             Change::Done => Ok(true),
             Change::NoSuchUser => Ok(false),
             Change::LastSuperuser => Err(StoreError::LastSuperuser),
+            Change::EmailReserved => Err(StoreError::EmailTaken),
         }
     }
 }

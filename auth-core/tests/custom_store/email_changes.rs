@@ -43,6 +43,7 @@ impl EmailChangeStore for MemoryStore {
     async fn confirm_email_change(
         &self,
         id: EmailChangeId,
+        undo_until: Timestamp,
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
@@ -58,9 +59,13 @@ impl EmailChangeStore for MemoryStore {
         if !stands {
             return Ok(false);
         }
+        if tables.is_reserved(change.user, &change.address, event.at) {
+            return Err(StoreError::EmailTaken);
+        }
         tables.give_address(change.user, &change.address, event.at)?;
         if let Some(change) = tables.email_changes.get_mut(&id) {
             change.confirmed_at = Some(event.at);
+            change.undo_until = Some(undo_until);
         }
         tables.insert_mail(notice);
         tables.events.insert(event.id, event.clone());
@@ -76,9 +81,7 @@ impl EmailChangeStore for MemoryStore {
     ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
         let done = tables.email_changes.get(&id).cloned();
-        let done = done.filter(|change| {
-            change.confirmed_at > Some(undo.confirmed_after) && change.undone_at.is_none()
-        });
+        let done = done.filter(|change| can_be_undone(change, event.at));
         let Some(undone) = done else {
             return Ok(false);
         };
@@ -115,6 +118,15 @@ impl Tables {
             .retain(|_, change| change.user != user || change.confirmed_at.is_some());
     }
 
+    /// Whether somebody else can still have the address back.
+    pub(crate) fn is_reserved(&self, user: UserId, address: &EmailAddress, at: Timestamp) -> bool {
+        let mut changes = self.email_changes.values();
+        changes.any(|change| {
+            let is_former = change.user != user && change.former.key() == address.key();
+            is_former && can_be_undone(change, at)
+        })
+    }
+
     fn give_address(
         &mut self,
         user: UserId,
@@ -132,4 +144,8 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+fn can_be_undone(change: &EmailChange, at: Timestamp) -> bool {
+    change.undo_until > Some(at) && change.undone_at.is_none()
 }

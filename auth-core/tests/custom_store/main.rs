@@ -70,7 +70,7 @@ impl MemoryStore {
 }
 
 impl Tables {
-    fn insert_user(&mut self, new: &NewUser) -> Result<(), StoreError> {
+    fn insert_user(&mut self, new: &NewUser, at: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.users.values();
         let name = new.user.username.canonical();
         if rows.any(|row| row.user.username.canonical() == name) {
@@ -78,6 +78,9 @@ impl Tables {
         }
         let mut rows = self.users.values();
         if rows.any(|row| row.user.email.key() == new.user.email.key()) {
+            return Err(StoreError::EmailTaken);
+        }
+        if self.is_reserved(new.user.id, &new.user.email, at) {
             return Err(StoreError::EmailTaken);
         }
         let row = UserRow {
@@ -159,7 +162,7 @@ impl UserStore for MemoryStore {
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         let mut tables = self.lock();
-        tables.insert_user(user)?;
+        tables.insert_user(user, event.at)?;
         tables.events.insert(event.id, event.clone());
         if let Some(mail) = mail {
             tables.insert_mail(mail);
@@ -178,7 +181,7 @@ impl UserStore for MemoryStore {
         }
         let mut user = user.clone();
         user.user.is_superuser = true;
-        tables.insert_user(&user)?;
+        tables.insert_user(&user, event.at)?;
         tables.events.insert(event.id, event.clone());
         Ok(true)
     }

@@ -247,10 +247,14 @@ impl EmailChangeStore for GatedStore {
     async fn confirm_email_change(
         &self,
         id: EmailChangeId,
+        undo_until: Timestamp,
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.store.confirm_email_change(id, notice, event).await
+        let store = &self.store;
+        store
+            .confirm_email_change(id, undo_until, notice, event)
+            .await
     }
 
     async fn undo_email_change(

@@ -214,16 +214,32 @@ async fn s8_1_a_change_is_undone_within_a_day(store: Arc<dyn Store>) {
     assert_eq!(case.alice().await.email.as_str(), "new@example.org");
 }
 
-async fn an_address_that_was_taken_stays_taken(store: Arc<dyn Store>) {
+/// Whoever stole an account cannot keep it by taking the former address as well.
+async fn s8_1_the_former_address_is_kept_for_who_had_it(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
-    let undo = case.change("new@example.org").await;
-    let taken =
-        auth_core::Registration::new("mallory", Password::new(PASSWORD), "alice@example.org");
+    let undo = case.change("thief@example.org").await;
+    let take = |name: &'static str| {
+        let (engine, password) = (&case.world.engine, Password::new(PASSWORD));
+        let user = auth_core::Registration::new(name, password, "Alice@example.org");
+        let by = auth_core::Superuser::assume(auth_core::UserId::generate());
+        async move { code(engine.register(by, user, &context()).await) }
+    };
+    assert_eq!(take("mallory").await, "email_taken");
+    case.world.clock.advance(DAY - MINUTE);
+    assert_eq!(take("mallory").await, "email_taken");
+    assert_eq!(case.undo(&undo).await, "success");
+    assert_eq!(case.alice().await.email.as_str(), "alice@example.org");
+}
+
+async fn a_former_address_is_anybodys_after_a_day(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    case.change("new@example.org").await;
+    case.world.clock.advance(DAY);
     let by = auth_core::Superuser::assume(auth_core::UserId::generate());
-    let registered = case.world.engine.register(by, taken, &context()).await;
-    registered.unwrap();
-    assert_eq!(case.undo(&undo).await, "email_taken");
-    assert_eq!(case.alice().await.email.as_str(), "new@example.org");
+    let password = Password::new(PASSWORD);
+    let user = auth_core::Registration::new("other", password, "alice@example.org");
+    let engine = &case.world.engine;
+    assert_eq!(code(engine.register(by, user, &context()).await), "success");
 }
 
 on_each_store!(
@@ -233,5 +249,6 @@ on_each_store!(
     s8_1_a_link_is_good_for_its_time_and_its_purpose,
     s7_10_who_undoes_it_is_alone_with_the_account,
     s8_1_a_change_is_undone_within_a_day,
-    an_address_that_was_taken_stays_taken,
+    s8_1_the_former_address_is_kept_for_who_had_it,
+    a_former_address_is_anybodys_after_a_day,
 );

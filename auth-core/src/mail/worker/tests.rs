@@ -256,6 +256,7 @@ impl EmailChangeStore for Outbox {
     async fn confirm_email_change(
         &self,
         _: EmailChangeId,
+        _: Timestamp,
         _: &NewMail,
         _: &AuditEvent,
     ) -> Result<bool, StoreError> {

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use sqlx::{Error, PgPool, Row};
+use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::{PostgresStore, Replay, RevocationDelivery, events, outbox, rows, sessions};
 use crate::audit::AuditEvent;
+use crate::store::stored::Change;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
@@ -35,11 +36,15 @@ impl EmailChangeStore for PostgresStore {
     async fn confirm_email_change(
         &self,
         id: EmailChangeId,
+        undo_until: Timestamp,
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || confirm(&self.pool, id, notice, event))
-            .await
+        self.run(Replay::Unsafe, || {
+            confirm(&self.pool, id, undo_until, notice, event)
+        })
+        .await?
+        .into()
     }
 
     async fn undo_email_change(
@@ -103,7 +108,7 @@ async fn request(
 async fn select(pool: &PgPool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
     sqlx::query(
         "SELECT id, user_id, former, former_key, email, email_key,
-                requested_at, confirmed_at, undone_at
+                requested_at, confirmed_at, undo_until, undone_at
          FROM auth_email_changes
          WHERE id = $1",
     )
@@ -118,6 +123,7 @@ async fn select(pool: &PgPool, id: EmailChangeId) -> Result<Option<EmailChange>,
 fn email_change(row: &PgRow) -> Result<EmailChange, Error> {
     Ok(EmailChange {
         confirmed_at: rows::optional_time(row, "confirmed_at")?,
+        undo_until: rows::optional_time(row, "undo_until")?,
         undone_at: rows::optional_time(row, "undone_at")?,
         ..EmailChange::new(
             EmailChangeId::from_uuid(row.try_get("id")?),
@@ -134,43 +140,49 @@ fn email_change(row: &PgRow) -> Result<EmailChange, Error> {
 async fn confirm(
     pool: &PgPool,
     id: EmailChangeId,
+    undo_until: Timestamp,
     notice: &NewMail,
     event: &AuditEvent,
-) -> Result<bool, Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
         .await?;
-    let changed = sqlx::query(
+    let changed: Option<Uuid> = sqlx::query_scalar(
         "UPDATE auth_users AS u
          SET email = c.email, email_key = c.email_key, email_verified_at = $2,
              email_verification = u.email_verification + 1
          FROM auth_email_changes AS c
          WHERE c.id = $1 AND c.confirmed_at IS NULL AND u.id = c.user_id
-             AND u.is_active AND u.email_key = c.former_key",
+             AND u.is_active AND u.email_key = c.former_key
+         RETURNING u.id",
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .execute(&mut *transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
-    if changed.rows_affected() == 0 {
-        return Ok(false);
+    let Some(user) = changed.map(UserId::from_uuid) else {
+        return Ok(Change::NoSuchUser);
+    };
+    if has_reserved_address(&mut transaction, user, event.at).await? {
+        return Ok(Change::EmailReserved);
     }
     let confirmed = sqlx::query(
         "UPDATE auth_email_changes
-         SET confirmed_at = $2
+         SET confirmed_at = $2, undo_until = $3
          WHERE id = $1 AND confirmed_at IS NULL",
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
+    .bind(rows::to_sql(undo_until)?)
     .execute(&mut *transaction)
     .await?;
     if confirmed.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(Change::NoSuchUser);
     }
     outbox::enqueue(&mut *transaction, notice).await?;
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Change::Done)
 }
 
 async fn undo(
@@ -186,14 +198,13 @@ async fn undo(
         .await?;
     let restored: Option<Uuid> = sqlx::query_scalar(
         "UPDATE auth_users AS u
-         SET email = c.former, email_key = c.former_key, email_verified_at = $3,
-             email_verification = u.email_verification + 1, password_hash = $4
+         SET email = c.former, email_key = c.former_key, email_verified_at = $2,
+             email_verification = u.email_verification + 1, password_hash = $3
          FROM auth_email_changes AS c
-         WHERE c.id = $1 AND c.confirmed_at > $2 AND c.undone_at IS NULL AND u.id = c.user_id
+         WHERE c.id = $1 AND c.undo_until > $2 AND c.undone_at IS NULL AND u.id = c.user_id
          RETURNING u.id",
     )
     .bind(id.as_uuid())
-    .bind(rows::to_sql(change.confirmed_after)?)
     .bind(rows::to_sql(event.at)?)
     .bind(change.password_hash.as_stored())
     .fetch_optional(&mut *transaction)
@@ -228,6 +239,32 @@ async fn undo(
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Whether the address that the user has got in this transaction is one that another user can
+/// still have back.
+///
+/// It is asked after the address was taken, never before: the transaction that reserves an address
+/// is the one that frees it, and whoever takes an address that is being freed waits at the unique
+/// index until that transaction has ended. A later statement at READ COMMITTED then sees its
+/// reservation; a read beforehand, or in a snapshot from then, would not.
+pub(super) async fn has_reserved_address(
+    connection: &mut PgConnection,
+    user: UserId,
+    at: Timestamp,
+) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT 1
+             FROM auth_users AS u
+             JOIN auth_email_changes AS c ON c.former_key = u.email_key
+             WHERE u.id = $1 AND c.user_id <> u.id AND c.undone_at IS NULL AND c.undo_until > $2
+         )",
+    )
+    .bind(user.as_uuid())
+    .bind(rows::to_sql(at)?)
+    .fetch_one(connection)
+    .await
 }
 
 async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {

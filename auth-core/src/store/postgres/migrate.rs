@@ -73,6 +73,11 @@ fn migrations() -> Vec<Migration> {
             "email_changes",
             include_str!("../../../migrations/postgres/0013_email_changes.sql"),
         ),
+        stored::migration(
+            15,
+            "email_reservations",
+            include_str!("../../../migrations/postgres/0015_email_reservations.sql"),
+        ),
     ]
 }
 

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{Error, PgExecutor, PgPool, Row};
 
-use super::{PostgresStore, Replay, error, events, outbox, rows};
+use super::{PostgresStore, Replay, email_changes, error, events, outbox, rows};
 use crate::audit::AuditEvent;
+use crate::store::stored::Change;
 use crate::store::{
     EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
 };
@@ -19,8 +20,10 @@ impl UserStore for PostgresStore {
         mail: Option<&NewMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Unsafe, || register(&self.pool, user, mail, event))
-            .await
+        let outcome = self
+            .run(Replay::Unsafe, || register(&self.pool, user, mail, event))
+            .await?;
+        Result::from(outcome).map(drop)
     }
 
     async fn create_first_superuser(
@@ -32,7 +35,8 @@ impl UserStore for PostgresStore {
             .run(Replay::Unsafe, || {
                 insert_first_superuser(&self.pool, user, event)
             })
-            .await;
+            .await
+            .and_then(Result::from);
         match outcome {
             // Of two at once with the same name, the later may meet the name before the conflict.
             Err(StoreError::UsernameTaken | StoreError::EmailTaken)
@@ -119,14 +123,20 @@ async fn register(
     user: &NewUser,
     mail: Option<&NewMail>,
     event: &AuditEvent,
-) -> Result<(), Error> {
-    let mut transaction = pool.begin().await?;
+) -> Result<Change, Error> {
+    let mut transaction = pool
+        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+        .await?;
     insert_user(&mut *transaction, user).await?;
+    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved);
+    }
     if let Some(mail) = mail {
         outbox::enqueue(&mut *transaction, mail).await?;
     }
     events::insert(&mut *transaction, event).await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(Change::Done)
 }
 
 async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(), Error> {
@@ -154,12 +164,14 @@ async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(),
 }
 
 /// Serializable isolation, since not all compatible engines have advisory locks: of two
-/// transactions that both found no superuser, one fails and is run again.
+/// transactions that both found no superuser, one fails and is run again. Its snapshot does not
+/// show an address that another user gives up in the same moment as reserved: nobody but the
+/// operator, who chooses the address, could make use of it.
 async fn insert_first_superuser(
     pool: &PgPool,
     new: &NewUser,
     event: &AuditEvent,
-) -> Result<bool, Error> {
+) -> Result<Change, Error> {
     let user = &new.user;
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
@@ -183,12 +195,15 @@ async fn insert_first_superuser(
     .bind(user.roles.to_string())
     .execute(&mut *transaction)
     .await?;
-    let created = created.rows_affected() == 1;
-    if created {
-        events::insert(&mut *transaction, event).await?;
+    if created.rows_affected() == 0 {
+        return Ok(Change::NoSuchUser);
     }
+    if email_changes::has_reserved_address(&mut transaction, user.id, event.at).await? {
+        return Ok(Change::EmailReserved);
+    }
+    events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(created)
+    Ok(Change::Done)
 }
 
 async fn superuser_exists(pool: &PgPool) -> Result<bool, Error> {

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::{SqliteStore, error::store_error, events, outbox, rows, sessions};
 use crate::audit::AuditEvent;
+use crate::store::stored::Change;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
@@ -35,11 +36,12 @@ impl EmailChangeStore for SqliteStore {
     async fn confirm_email_change(
         &self,
         id: EmailChangeId,
+        undo_until: Timestamp,
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = confirm(&self.writer, id, notice, event).await;
-        outcome.map_err(store_error)
+        let outcome = confirm(&self.writer, id, undo_until, notice, event).await;
+        outcome.map_err(store_error)?.into()
     }
 
     async fn undo_email_change(
@@ -101,7 +103,7 @@ async fn request(
 async fn select(pool: &SqlitePool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
     sqlx::query(
         "SELECT id, user_id, former, former_key, email, email_key,
-                requested_at, confirmed_at, undone_at
+                requested_at, confirmed_at, undo_until, undone_at
          FROM auth_email_changes
          WHERE id = ?1",
     )
@@ -116,6 +118,7 @@ async fn select(pool: &SqlitePool, id: EmailChangeId) -> Result<Option<EmailChan
 fn email_change(row: &SqliteRow) -> Result<EmailChange, Error> {
     Ok(EmailChange {
         confirmed_at: rows::optional_time(row, "confirmed_at")?,
+        undo_until: rows::optional_time(row, "undo_until")?,
         undone_at: rows::optional_time(row, "undone_at")?,
         ..EmailChange::new(
             EmailChangeId::from_uuid(row.try_get("id")?),
@@ -130,38 +133,44 @@ fn email_change(row: &SqliteRow) -> Result<EmailChange, Error> {
 async fn confirm(
     pool: &SqlitePool,
     id: EmailChangeId,
+    undo_until: Timestamp,
     notice: &NewMail,
     event: &AuditEvent,
-) -> Result<bool, Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let changed = sqlx::query(
+    let changed: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_users AS u
          SET email = c.email, email_key = c.email_key, email_verified_at = ?2,
              email_verification = u.email_verification + 1
          FROM auth_email_changes AS c
          WHERE c.id = ?1 AND c.confirmed_at IS NULL AND u.id = c.user_id
-             AND u.is_active AND u.email_key = c.former_key",
+             AND u.is_active AND u.email_key = c.former_key
+         RETURNING id",
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
-    .execute(&mut *transaction)
+    .fetch_all(&mut *transaction)
     .await?;
-    if changed.rows_affected() == 0 {
-        return Ok(false);
+    let Some(user) = changed.first().copied().map(UserId::from_uuid) else {
+        return Ok(Change::NoSuchUser);
+    };
+    if has_reserved_address(&mut transaction, user, event.at).await? {
+        return Ok(Change::EmailReserved);
     }
     sqlx::query(
         "UPDATE auth_email_changes
-         SET confirmed_at = ?2
+         SET confirmed_at = ?2, undo_until = ?3
          WHERE id = ?1",
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
+    .bind(undo_until.unix_micros())
     .execute(&mut *transaction)
     .await?;
     outbox::enqueue(&mut *transaction, notice).await?;
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Change::Done)
 }
 
 async fn undo(
@@ -174,14 +183,13 @@ async fn undo(
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let restored: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_users AS u
-         SET email = c.former, email_key = c.former_key, email_verified_at = ?3,
-             email_verification = u.email_verification + 1, password_hash = ?4
+         SET email = c.former, email_key = c.former_key, email_verified_at = ?2,
+             email_verification = u.email_verification + 1, password_hash = ?3
          FROM auth_email_changes AS c
-         WHERE c.id = ?1 AND c.confirmed_at > ?2 AND c.undone_at IS NULL AND u.id = c.user_id
+         WHERE c.id = ?1 AND c.undo_until > ?2 AND c.undone_at IS NULL AND u.id = c.user_id
          RETURNING id",
     )
     .bind(id.as_uuid())
-    .bind(change.confirmed_after.unix_micros())
     .bind(event.at.unix_micros())
     .bind(change.password_hash.as_stored())
     .fetch_all(&mut *transaction)
@@ -213,6 +221,28 @@ async fn undo(
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Whether the address that the user has got in this transaction is one that another user can
+/// still have back. Transactions that write (`BEGIN IMMEDIATE`) follow one another here: none can
+/// reserve the address meanwhile.
+pub(super) async fn has_reserved_address(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    at: Timestamp,
+) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT 1
+             FROM auth_users AS u
+             JOIN auth_email_changes AS c ON c.former_key = u.email_key
+             WHERE u.id = ?1 AND c.user_id <> u.id AND c.undone_at IS NULL AND c.undo_until > ?2
+         )",
+    )
+    .bind(user.as_uuid())
+    .bind(at.unix_micros())
+    .fetch_one(connection)
+    .await
 }
 
 async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {

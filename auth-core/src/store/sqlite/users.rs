@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
 
-use super::{SqliteStore, error::store_error, events, outbox, rows};
+use super::{SqliteStore, email_changes, error::store_error, events, outbox, rows};
 use crate::audit::AuditEvent;
+use crate::store::stored::Change;
 use crate::store::{
     EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
 };
@@ -20,7 +21,7 @@ impl UserStore for SqliteStore {
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         let outcome = register(&self.writer, user, mail, event).await;
-        outcome.map_err(store_error)
+        Result::from(outcome.map_err(store_error)?).map(drop)
     }
 
     async fn create_first_superuser(
@@ -29,7 +30,7 @@ impl UserStore for SqliteStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let outcome = insert_first_superuser(&self.writer, user, event).await;
-        outcome.map_err(store_error)
+        outcome.map_err(store_error)?.into()
     }
 
     async fn find_credentials(
@@ -123,21 +124,25 @@ async fn register(
     user: &NewUser,
     mail: Option<&NewMail>,
     event: &AuditEvent,
-) -> Result<(), Error> {
+) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     insert_user(&mut *transaction, user).await?;
+    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved);
+    }
     if let Some(mail) = mail {
         outbox::enqueue(&mut *transaction, mail).await?;
     }
     events::insert(&mut *transaction, event).await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(Change::Done)
 }
 
 async fn insert_first_superuser(
     pool: &SqlitePool,
     new: &NewUser,
     event: &AuditEvent,
-) -> Result<bool, Error> {
+) -> Result<Change, Error> {
     let user = &new.user;
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let created = sqlx::query(
@@ -159,12 +164,15 @@ async fn insert_first_superuser(
     .bind(user.roles.to_string())
     .execute(&mut *transaction)
     .await?;
-    let created = created.rows_affected() == 1;
-    if created {
-        events::insert(&mut *transaction, event).await?;
+    if created.rows_affected() == 0 {
+        return Ok(Change::NoSuchUser);
     }
+    if email_changes::has_reserved_address(&mut transaction, user.id, event.at).await? {
+        return Ok(Change::EmailReserved);
+    }
+    events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
-    Ok(created)
+    Ok(Change::Done)
 }
 
 async fn select_credentials(

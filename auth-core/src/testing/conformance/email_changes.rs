@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixtures::{
-    CROWD, address, begin_session, claim_all, create, ending, event, event_at, hash, now, race,
+    CROWD, address, begin_session, claim_all, create, ending, event, event_at, hash, mail_to, now,
+    race, user_with_address,
 };
 use crate::mail::MailKind;
 use crate::revocation::RevokedTokens;
@@ -16,6 +17,9 @@ use crate::{RevocationReason, Timestamp, User, UserId};
 
 const REASON: RevocationReason = RevocationReason::PasswordChanged;
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How long the cases' changes can be undone.
+const UNDO: Duration = Duration::from_secs(60);
 
 async fn request(store: &Arc<dyn Store>, user: UserId, to: &str) -> EmailChangeId {
     let change = NewEmailChange::new(user, address(to), now());
@@ -37,15 +41,26 @@ async fn confirm(
 ) -> Result<bool, StoreError> {
     let notice = notice("former@example.org", change);
     let event = event_at(at);
-    store.confirm_email_change(change, &notice, &event).await
+    let undo_until = at + UNDO;
+    store
+        .confirm_email_change(change, undo_until, &notice, &event)
+        .await
 }
 
 async fn undo(store: &Arc<dyn Store>, change: EmailChangeId) -> Result<bool, StoreError> {
+    undo_at(store, change, now()).await
+}
+
+async fn undo_at(
+    store: &Arc<dyn Store>,
+    change: EmailChangeId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     let mail = NewMail::new(MailKind::ResetPassword, address("a@example.org"), now());
-    let undo = EmailChangeUndo::new(now() - SECOND, hash("!unusable"), mail);
-    let ending = ending(REASON);
+    let undo = EmailChangeUndo::new(hash("!unusable"), mail);
+    let (ending, event) = (ending(REASON), event_at(at));
     store
-        .undo_email_change(change, &undo, &ending, &event())
+        .undo_email_change(change, &undo, &ending, &event)
         .await
 }
 
@@ -114,7 +129,7 @@ pub async fn only_active_users_ask_for_another_address(store: Arc<dyn Store>) {
     assert!(claim_all(&store, now()).await.is_empty());
 }
 
-/// The confirmed address is the user's, verified; the former one gets a notice and is free.
+/// The confirmed address is the user's, verified; the former one gets a notice.
 pub async fn s8_1_a_confirmed_address_is_verified(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await.user;
     let change = request(&store, alice.id, "New@Example.org").await;
@@ -140,6 +155,7 @@ pub async fn s8_1_a_confirmed_address_is_verified(store: Arc<dyn Store>) {
     assert!(found.unwrap().is_none());
     let found = find(&store, change).await.unwrap();
     assert_eq!((found.confirmed_at, found.undone_at), (Some(later), None));
+    assert_eq!(found.undo_until, Some(later + UNDO));
     let owed = claim_all(&store, now()).await;
     let kinds: Vec<_> = owed.iter().map(|mail| (mail.kind, mail.about)).collect();
     assert_eq!(kinds, [(MailKind::EmailChanged, Some(change.as_uuid()))]);
@@ -243,9 +259,110 @@ pub async fn s8_1_an_undone_change_takes_the_later_ones_with_it(store: Arc<dyn S
 pub async fn s8_1_a_change_that_is_too_old_is_not_undone(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await.user;
     let change = request(&store, alice.id, "new@example.org").await;
-    assert!(confirm(&store, change, now() - SECOND).await.unwrap());
-    assert!(!undo(&store, change).await.unwrap());
+    assert!(confirm(&store, change, now()).await.unwrap());
+    assert!(!undo_at(&store, change, now() + UNDO).await.unwrap());
     assert_eq!(email(&store, alice.id).await, "new@example.org");
+    assert!(
+        undo_at(&store, change, now() + UNDO - SECOND)
+            .await
+            .unwrap()
+    );
+}
+
+/// While a change can be undone nobody else gets the former address: no new user, not the first
+/// superuser, nobody who changes theirs. Its owner does, and everybody once it is undone or too old.
+pub async fn s8_1_a_former_address_is_reserved_while_it_can_come_back(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let bob = create(&store, "bob").await.user;
+    let change = request(&store, alice.id, "new@example.org").await;
+    assert!(confirm(&store, change, now()).await.unwrap());
+    let last = now() + UNDO - SECOND;
+    let events = count_events(&store).await;
+    let thief = user_with_address("thief", "ALICE@example.org");
+    let mail = mail_to(&thief.user.email);
+    claim_all(&store, now()).await;
+    let refused = store
+        .create_user(&thief, Some(&mail), &event_at(last))
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::EmailTaken)),
+        "{refused:?}"
+    );
+    let refused = store.create_first_superuser(&thief, &event_at(last)).await;
+    assert!(
+        matches!(refused, Err(StoreError::EmailTaken)),
+        "{refused:?}"
+    );
+    let of_bob = request(&store, bob.id, "alice@example.org").await;
+    claim_all(&store, now()).await;
+    let refused = confirm(&store, of_bob, last).await;
+    assert!(
+        matches!(refused, Err(StoreError::EmailTaken)),
+        "{refused:?}"
+    );
+    assert_eq!(email(&store, bob.id).await, "bob@example.org");
+    assert!(store.find_user(thief.user.id).await.unwrap().is_none());
+    assert!(claim_all(&store, now()).await.is_empty(), "no mail is owed");
+    assert_eq!(count_events(&store).await, events + 1, "of bob's request");
+
+    let back = request(&store, alice.id, "alice@example.org").await;
+    assert!(confirm(&store, back, now()).await.unwrap(), "it is hers");
+    let again = request(&store, alice.id, "third@example.org").await;
+    assert!(confirm(&store, again, now()).await.unwrap());
+    let between = user_with_address("between", "new@example.org");
+    let refused = store.create_user(&between, None, &event_at(last)).await;
+    assert!(refused.is_err(), "the one in between is reserved, too");
+    assert!(undo(&store, change).await.unwrap());
+    let created = store.create_user(&between, None, &event_at(last)).await;
+    created.unwrap();
+
+    let last_change = request(&store, alice.id, "fourth@example.org").await;
+    assert!(confirm(&store, last_change, now()).await.unwrap());
+    let free = now() + UNDO;
+    store
+        .create_user(&thief, Some(&mail), &event_at(free))
+        .await
+        .unwrap();
+    let undone = undo_at(&store, last_change, last).await;
+    assert!(matches!(undone, Err(StoreError::EmailTaken)), "{undone:?}");
+}
+
+/// Whoever wants an address in the moment in which its owner gives it up does not get it, neither
+/// with a new account nor for another one.
+pub async fn s8_1_nobody_slips_in_while_an_address_is_given_up(store: Arc<dyn Store>) {
+    const ROUNDS: usize = 10;
+    for round in 0..ROUNDS {
+        let owner = create(&store, &format!("owner{round}")).await.user;
+        let wanted = owner.email.as_str().to_owned();
+        let change = request(&store, owner.id, &format!("new{round}@example.org")).await;
+        let mut changes = Vec::new();
+        for index in 0..4 {
+            let other = create(&store, &format!("other{round}-{index}")).await.user;
+            changes.push(request(&store, other.id, &wanted).await);
+        }
+        let given = race(13, |index| {
+            let store = Arc::clone(&store);
+            let rival = changes.get(index.wrapping_sub(1)).copied();
+            let wanted = wanted.clone();
+            async move {
+                match (index, rival) {
+                    (0, _) => {
+                        assert!(confirm(&store, change, now()).await.unwrap());
+                        false
+                    }
+                    (_, Some(rival)) => confirm(&store, rival, now()).await.is_ok(),
+                    (_, None) => {
+                        let thief = user_with_address(&format!("thief{round}-{index}"), &wanted);
+                        store.create_user(&thief, None, &event()).await.is_ok()
+                    }
+                }
+            }
+        })
+        .await;
+        assert!(!given.contains(&true), "somebody got {wanted}");
+        assert!(undo(&store, change).await.unwrap());
+        assert_eq!(email(&store, owner.id).await, wanted);
+    }
 }
 
 /// The oldest changes go first, and with a user all of that user's.

@@ -157,6 +157,8 @@ macro_rules! store_conformance {
             s7_10_an_undone_change_ends_the_sessions
             s8_1_an_undone_change_takes_the_later_ones_with_it
             s8_1_a_change_that_is_too_old_is_not_undone
+            s8_1_a_former_address_is_reserved_while_it_can_come_back
+            s8_1_nobody_slips_in_while_an_address_is_given_up
             s12_6_removes_old_changes_of_addresses
             s7_5_a_session_beyond_the_bound_is_revoked
             s7_7_a_feed_misses_none_of_many_revocations_at_once
