@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
-use crate::support::{Answer, Embedded, PASSWORD, SECRETS, Server, run};
+use crate::support::{Answer, Embedded, PASSWORD, Production, Server, run};
 
 pub(crate) const USERS: &str = "/api/admin/users/";
 
@@ -42,27 +42,15 @@ impl Case {
     }
 
     pub(crate) async fn postgres() -> Self {
-        let database = TemporaryDatabase::create().await;
-        let settings = [
-            SECRETS[0],
-            SECRETS[1],
-            OPEN[0],
-            OPEN[1],
-            ("DATABASE_URL", database.url()),
-            ("AUTH_MAIL", "folder:outbox"),
-            ("AUTH_SUPERUSER_PASSWORD", PASSWORD),
-        ];
-        let folder = tempfile::tempdir().unwrap();
-        let create = "createsuperuser --username op --email op@example.org --noinput";
-        for arguments in ["migrate", create] {
-            let arguments: Vec<_> = arguments.split(' ').collect();
-            assert!(run(folder.path(), &arguments, &settings).status.success());
-        }
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let Production {
+            server,
+            database,
+            variables,
+        } = Production::start(&OPEN).await;
         Self {
-            server: Server::start_in(Arc::new(folder), &settings),
+            server,
             store: Arc::new(PostgresStore::connect(database.url()).unwrap()),
-            variables: settings.into_iter().map(owned).collect(),
+            variables,
             superuser: ("op", PASSWORD.to_owned()),
             _database: Some(database),
         }

@@ -18,33 +18,11 @@ use std::time::Duration;
 use case::{Case, USERS, insert, names, path_of};
 use reqwest::Method;
 use serde_json::json;
-use support::{Answer, Embedded, PASSWORD};
+use support::{Answer, Embedded, PASSWORD, on_each_database};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const OTHER_PASSWORD: &str = "battery horse correct";
-
-/// Makes a test of each case for each database.
-macro_rules! on_each_database {
-    ($($case:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    super::$case(super::Case::sqlite().await).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    super::$case(super::Case::postgres().await).await;
-                }
-            )*
-        }
-    };
-}
 
 on_each_database!(
     s8_8_s14_4_each_request_takes_effect_and_is_told_of,

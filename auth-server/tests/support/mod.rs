@@ -13,6 +13,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use auth_core::testing::postgres::TemporaryDatabase;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -297,3 +298,64 @@ impl Embedded {
             .text("access_token")
     }
 }
+
+/// A server on a PostgreSQL of its own, with the superuser `op` and mails in the folder `outbox`.
+pub struct Production {
+    pub server: Server,
+    pub database: TemporaryDatabase,
+    /// What it was started with.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Production {
+    /// Migrates the database and makes the superuser, by the commands of the server.
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let database = TemporaryDatabase::create().await;
+        let mut all = vec![
+            ("DATABASE_URL", database.url()),
+            ("AUTH_MAIL", "folder:outbox"),
+            ("AUTH_SUPERUSER_PASSWORD", PASSWORD),
+        ];
+        all.extend(SECRETS);
+        all.extend(variables);
+        let folder = tempfile::tempdir().unwrap();
+        let create = "createsuperuser --username op --email op@example.org --noinput";
+        for arguments in ["migrate", create] {
+            let arguments: Vec<_> = arguments.split(' ').collect();
+            assert!(run(folder.path(), &arguments, &all).status.success());
+        }
+        let server = Server::start_in(Arc::new(folder), &all);
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self {
+            server,
+            variables: all.into_iter().map(owned).collect(),
+            database,
+        }
+    }
+}
+
+/// Makes a test of each case for each database, with the `Case` of the test program.
+#[allow(unused_macros, reason = "each test program uses its part")]
+macro_rules! on_each_database {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case(super::Case::sqlite().await).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case(super::Case::postgres().await).await;
+                }
+            )*
+        }
+    };
+}
+
+#[allow(unused_imports, reason = "each test program uses its part")]
+pub(crate) use on_each_database;
