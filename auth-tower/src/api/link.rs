@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::read::{FORM, is_of_type};
 use super::registration::SUCCESS;
 use super::service::AuthApi;
-use super::{json, pages, read};
+use super::{json, read};
 use crate::body::ApiBody;
 use crate::budgets::Limited;
 use crate::context;
@@ -52,7 +52,7 @@ impl AuthApi {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         if request.method() != Method::POST {
-            return page(link, request.uri());
+            return self.page(link, request.uri());
         }
         let context = context::of(&request);
         if !is_of_type(request.headers(), FORM) {
@@ -67,7 +67,7 @@ impl AuthApi {
         };
         match pressed.await {
             Ok(form) => self.press_on_page(link, &form, &context).await,
-            Err(error) => refused(link, &error),
+            Err(error) => self.refused(link, &error),
         }
     }
 
@@ -95,7 +95,7 @@ impl AuthApi {
     ) -> Result<Response<ApiBody>, ApiError> {
         let token = match the_field(form, "token") {
             Some(token) => Zeroizing::new(token.into_owned()),
-            None => return refused(link, &AuthError::LinkInvalid.into()),
+            None => return self.refused(link, &AuthError::LinkInvalid.into()),
         };
         let mut press = Press {
             token,
@@ -104,26 +104,40 @@ impl AuthApi {
         if link == Link::ResetPassword {
             let typed = ["password", "repeated"].map(|name| the_field(form, name));
             let [Some(password), Some(repeated)] = typed.map(|typed| typed.map(wiped)) else {
-                return pages::ask_again(link, &press.token, &["Type the new password twice."]);
+                return self
+                    .pages
+                    .ask_again(link, &press.token, &["Type the new password twice."]);
             };
             if *password != *repeated {
                 let problem = "The two passwords are not the same.";
-                return pages::ask_again(link, &press.token, &[problem]);
+                return self.pages.ask_again(link, &press.token, &[problem]);
             }
             press.password = Some(Password::new(password.as_str()));
         }
         let token = press.token.clone();
         match self.press(link, press, context).await {
-            Ok(()) => pages::done(link),
+            Ok(()) => self.pages.done(link),
             Err(ApiError::Auth(AuthError::Validation(problems))) => {
                 let problems = problems.iter().flat_map(|(_, problems)| problems);
                 let problems = problems.map(|problem| format!("The password {problem}."));
                 let problems: Vec<_> = problems.collect();
                 let problems: Vec<_> = problems.iter().map(String::as_str).collect();
-                pages::ask_again(link, &token, &problems)
+                self.pages.ask_again(link, &token, &problems)
             }
-            Err(error) => refused(link, &error),
+            Err(error) => self.refused(link, &error),
         }
+    }
+
+    fn page(&self, link: Link, uri: &Uri) -> Result<Response<ApiBody>, ApiError> {
+        match the_field(uri.query().unwrap_or_default().as_bytes(), "token") {
+            Some(token) => self.pages.ask(link, &token),
+            None => self.pages.refused(link, &AuthError::LinkInvalid.into()),
+        }
+    }
+
+    fn refused(&self, link: Link, error: &ApiError) -> Result<Response<ApiBody>, ApiError> {
+        error.log();
+        self.pages.refused(link, error)
     }
 
     async fn press(
@@ -154,6 +168,23 @@ impl AuthApi {
 }
 
 impl Link {
+    pub(super) const ALL: [Self; 4] = [
+        Self::VerifyEmail,
+        Self::ResetPassword,
+        Self::ConfirmEmailChange,
+        Self::UndoEmailChange,
+    ];
+
+    /// The name that templates know it by.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+            Self::ConfirmEmailChange => "confirm_email_change",
+            Self::UndoEmailChange => "undo_email_change",
+        }
+    }
+
     const fn budget(self) -> Limited {
         match self {
             // It costs a hash, as a login does.
@@ -170,18 +201,6 @@ impl Link {
             _ => response::bare(StatusCode::NO_CONTENT, ""),
         }
     }
-}
-
-fn page(link: Link, uri: &Uri) -> Result<Response<ApiBody>, ApiError> {
-    match the_field(uri.query().unwrap_or_default().as_bytes(), "token") {
-        Some(token) => pages::ask(link, &token),
-        None => pages::refused(link, &AuthError::LinkInvalid.into()),
-    }
-}
-
-fn refused(link: Link, error: &ApiError) -> Result<Response<ApiBody>, ApiError> {
-    error.log();
-    pages::refused(link, error)
 }
 
 /// The one field of this name in a query or form; a second one would be a guess.

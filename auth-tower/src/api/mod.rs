@@ -105,3 +105,4 @@ mod session;
 mod utc;
 
 pub use future::ResponseFuture;
+pub use pages::{PageTemplateError, PageTemplates};

@@ -13,6 +13,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
+use super::pages::PageTemplates;
 use super::route::{Endpoint, Group, Route};
 use super::{health, jwks};
 use crate::body::ApiBody;
@@ -29,19 +30,21 @@ pub struct AuthApi {
     pub(super) max_body: usize,
     pub(super) account: Option<Arc<dyn Account>>,
     pub(super) administration: Option<Arc<dyn Administration>>,
+    pub(super) pages: PageTemplates,
     limiters: Option<Arc<Limiters>>,
 }
 
 impl AuthApi {
     /// Serves this service to callers whose access tokens this verifier accepts.
     #[must_use]
-    pub const fn new(auth: Arc<dyn AuthService>, verifier: AccessTokenVerifier) -> Self {
+    pub fn new(auth: Arc<dyn AuthService>, verifier: AccessTokenVerifier) -> Self {
         Self {
             auth,
             verifier,
             max_body: 16 * 1024,
             account: None,
             administration: None,
+            pages: PageTemplates::default(),
             limiters: None,
         }
     }
@@ -73,6 +76,13 @@ impl AuthApi {
     #[must_use]
     pub fn with_administration(mut self, administration: Arc<dyn Administration>) -> Self {
         self.administration = Some(administration);
+        self
+    }
+
+    /// Makes the pages behind the links in mails of these templates.
+    #[must_use]
+    pub fn with_page_templates(mut self, templates: PageTemplates) -> Self {
+        self.pages = templates;
         self
     }
 

@@ -124,6 +124,12 @@ impl MailTemplates {
         Ok(templates)
     }
 
+    /// The files of a [folder](Self::from_folder).
+    pub fn file_names() -> impl Iterator<Item = String> {
+        let of_kinds = MailKind::ALL.into_iter().flat_map(names);
+        std::iter::once(LAYOUT.to_owned()).chain(of_kinds)
+    }
+
     /// Replaces the templates of a kind of mail.
     ///
     /// # Errors

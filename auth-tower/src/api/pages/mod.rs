@@ -1,30 +1,19 @@
 //! The pages behind the links in mails: small, without script, loading nothing.
 
-use std::sync::LazyLock;
+mod templates;
 
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
-use minijinja::{Environment, context};
 
+pub use self::templates::{PageTemplateError, PageTemplates};
 use super::link::Link;
 use crate::body::ApiBody;
 use crate::error::ApiError;
 use crate::response;
 
-const STYLE: &str = include_str!("page.css");
-
-/// Allows the page's own style, by its hash, and its form; nothing else.
-const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-kjiKFrSonk/sPLEfOt5K7cmyoIiQqb3VWjqVYCfjrTE='; \
-    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut templates = Environment::new();
-    templates
-        .add_template("page.html", include_str!("page.html"))
-        .expect("the template is a constant that the tests render");
-    templates
-});
+/// What stands for a page that asks, and one that has done its work.
+const ASK: &str = "ask";
+const DONE: &str = "done";
 
 /// What the page of a link says.
 struct Words {
@@ -87,52 +76,107 @@ const fn words(link: Link) -> Words {
     }
 }
 
-/// The page whose button does what the link is for.
-pub(super) fn ask(link: Link, token: &str) -> Result<Response<ApiBody>, ApiError> {
-    page_with_button(link, token, StatusCode::OK, &[])
+impl PageTemplates {
+    /// The page whose button does what the link is for.
+    pub(super) fn ask(&self, link: Link, token: &str) -> Result<Response<ApiBody>, ApiError> {
+        self.answer(StatusCode::OK, &asking(link, token, &[]))
+    }
+
+    /// The same, after what was typed there was refused.
+    pub(super) fn ask_again(
+        &self,
+        link: Link,
+        token: &str,
+        problems: &[&str],
+    ) -> Result<Response<ApiBody>, ApiError> {
+        self.answer(StatusCode::BAD_REQUEST, &asking(link, token, problems))
+    }
+
+    /// The page after the button did its work.
+    pub(super) fn done(&self, link: Link) -> Result<Response<ApiBody>, ApiError> {
+        self.answer(StatusCode::OK, &finished(link))
+    }
+
+    /// The page after the button could not do its work.
+    pub(super) fn refused(
+        &self,
+        link: Link,
+        error: &ApiError,
+    ) -> Result<Response<ApiBody>, ApiError> {
+        let mut page = self.answer(error.status(), &failed(link, error.code()))?;
+        error.add_headers(page.headers_mut());
+        Ok(page)
+    }
+
+    fn answer(&self, status: StatusCode, page: &Page<'_>) -> Result<Response<ApiBody>, ApiError> {
+        let html = self
+            .render(page)
+            .map_err(|error| auth_core::AuthError::Internal(error.into()))?;
+        let mut response = response::bare(status, html);
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+        headers.insert(CONTENT_SECURITY_POLICY, self.policy());
+        Ok(response)
+    }
 }
 
-/// The same, after what was typed there was refused.
-pub(super) fn ask_again(
+/// What a template makes a page of.
+struct Page<'a> {
     link: Link,
-    token: &str,
-    problems: &[&str],
-) -> Result<Response<ApiBody>, ApiError> {
-    page_with_button(link, token, StatusCode::BAD_REQUEST, problems)
+    state: &'static str,
+    title: &'static str,
+    text: &'static str,
+    button: &'static str,
+    token: &'a str,
+    asks_password: bool,
+    problems: &'a [&'a str],
 }
 
-fn page_with_button(
-    link: Link,
-    token: &str,
-    status: StatusCode,
-    problems: &[&str],
-) -> Result<Response<ApiBody>, ApiError> {
+impl Page<'_> {
+    const fn without_button(
+        link: Link,
+        state: &'static str,
+        title: &'static str,
+        text: &'static str,
+    ) -> Self {
+        Self {
+            link,
+            state,
+            title,
+            text,
+            button: "",
+            token: "",
+            asks_password: false,
+            problems: &[],
+        }
+    }
+}
+
+fn asking<'a>(link: Link, token: &'a str, problems: &'a [&'a str]) -> Page<'a> {
     let words = words(link);
-    render(&Page {
-        status,
+    Page {
+        link,
+        state: ASK,
         title: words.title,
         text: words.text,
         button: words.button,
         token,
         asks_password: link == Link::ResetPassword,
         problems,
-    })
+    }
 }
 
-/// The page after the button did its work.
-pub(super) fn done(link: Link) -> Result<Response<ApiBody>, ApiError> {
+const fn finished(link: Link) -> Page<'static> {
     let words = words(link);
-    render(&Page::without_button(
-        StatusCode::OK,
-        words.done_title,
-        words.done_text,
-    ))
+    Page::without_button(link, DONE, words.done_title, words.done_text)
 }
 
-/// The page after the button could not do its work.
-pub(super) fn refused(link: Link, error: &ApiError) -> Result<Response<ApiBody>, ApiError> {
+fn failed(link: Link, code: &'static str) -> Page<'static> {
     let words = words(link);
-    let (title, text) = match error.code() {
+    let (title, text) = match code {
         "link_expired" => ("This link has expired", words.expired),
         "link_used" => ("This link has already been used", words.used),
         "link_invalid" => ("This link is not valid", words.invalid),
@@ -145,73 +189,23 @@ pub(super) fn refused(link: Link, error: &ApiError) -> Result<Response<ApiBody>,
             "Open the link in the mail again in a moment.",
         ),
     };
-    let mut page = render(&Page::without_button(error.status(), title, text))?;
-    error.add_headers(page.headers_mut());
-    Ok(page)
+    Page::without_button(link, code, title, text)
 }
 
-struct Page<'a> {
-    status: StatusCode,
-    title: &'static str,
-    text: &'static str,
-    button: &'static str,
-    token: &'a str,
-    asks_password: bool,
-    problems: &'a [&'a str],
-}
-
-impl Page<'_> {
-    const fn without_button(status: StatusCode, title: &'static str, text: &'static str) -> Self {
-        Self {
-            status,
-            title,
-            text,
-            button: "",
-            token: "",
-            asks_password: false,
-            problems: &[],
-        }
+/// The pages of a link with sample values.
+fn samples(link: Link) -> Vec<Page<'static>> {
+    const TOKEN: &str = "sample-token";
+    let codes = [
+        "link_expired",
+        "link_used",
+        "link_invalid",
+        "email_taken",
+        "overloaded",
+    ];
+    let mut pages = vec![asking(link, TOKEN, &[]), finished(link)];
+    if link == Link::ResetPassword {
+        pages.push(asking(link, TOKEN, &["The password is a sample."]));
     }
-}
-
-fn render(page: &Page<'_>) -> Result<Response<ApiBody>, ApiError> {
-    let html = TEMPLATES
-        .get_template("page.html")
-        .and_then(|template| {
-            template.render(context! {
-                title => page.title,
-                text => page.text,
-                token => page.token,
-                button => page.button,
-                asks_password => page.asks_password,
-                problems => page.problems,
-                style => STYLE,
-            })
-        })
-        .map_err(|error| auth_core::AuthError::Internal(error.into()))?;
-    let mut response = response::bare(page.status, html);
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use base64::prelude::{BASE64_STANDARD, Engine};
-    use sha2::{Digest, Sha256};
-
-    use super::*;
-
-    #[test]
-    fn s8_2_the_policy_allows_exactly_the_style_of_the_page() {
-        let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-        assert!(
-            POLICY.contains(&format!("style-src 'sha256-{hash}'")),
-            "{hash}"
-        );
-    }
+    pages.extend(codes.map(|code| failed(link, code)));
+    pages
 }
