@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use auth_core::mail::{MailError, SmtpSetupError};
+use auth_core::mail::{MailError, SmtpSetupError, TemplateError};
 use auth_core::password::{BreachedPasswordFileError, HasherError, PasswordPolicyError};
 use auth_core::store::StoreError;
 use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
+use auth_tower::api::PageTemplateError;
 
 use metrics_exporter_prometheus::BuildError;
 
@@ -65,6 +66,20 @@ pub enum CommandError {
     /// The list of breached passwords cannot be used.
     #[error("AUTH_BREACHED_PASSWORDS (`breached_passwords`) cannot be used")]
     BreachedPasswords(#[from] BreachedPasswordFileError),
+    /// A template of the mails cannot be used.
+    #[error("AUTH_TEMPLATES (`templates`) cannot be used")]
+    MailTemplates(#[from] TemplateError),
+    /// A template of the pages cannot be used.
+    #[error("AUTH_TEMPLATES (`templates`) cannot be used")]
+    PageTemplates(#[from] PageTemplateError),
+    /// A file in the folder of templates is none of them.
+    #[error("AUTH_TEMPLATES (`templates`): {name} is no template; the templates are {known}")]
+    UnknownTemplate {
+        /// The file.
+        name: String,
+        /// The names that a template can have.
+        known: String,
+    },
     /// The settings do not fit together.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -16,3 +16,4 @@ mod private;
 mod service_names;
 mod signals;
 mod telemetry;
+mod templates;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use auth_core::mail::{FolderTransport, MailTransport, SmtpTransport};
+use auth_core::mail::{FolderTransport, MailTemplates, MailTransport, SmtpTransport};
 use auth_core::password::BreachedPasswordFile;
 use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
 use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKeys};
@@ -93,12 +93,13 @@ impl NodeKeys {
     }
 }
 
-/// Builds the engine, whose links begin with `public_url`.
+/// Builds the engine, whose links begin with `public_url` and stand in mails of these templates.
 pub(crate) fn engine(
     config: &Config,
     store: &NodeStore,
     keys: NodeKeys,
     public_url: &str,
+    mails: MailTemplates,
 ) -> Result<Engine, CommandError> {
     let mut hasher = PasswordHasher::builder().with_params(config.argon2);
     if let Some(threads) = config.hash_threads {
@@ -123,7 +124,8 @@ pub(crate) fn engine(
         .with_password_hasher(hasher.build()?)
         .with_password_policy(password_policy(config, public_url)?)
         .with_login_throttle(login_throttle)
-        .with_event_retention(config.event_retention);
+        .with_event_retention(config.event_retention)
+        .with_mail_templates(mails);
     if let Some(ttl) = config.refresh_idle_ttl {
         engine = engine.with_idle_ttl(ttl);
     }
@@ -146,11 +148,13 @@ pub(crate) fn password_policy(
     Ok(policy.with_breached_passwords(breached, config.breached_passwords_on_failure))
 }
 
-/// Builds the engine of a command that acts in the operator's name beside the servers.
+/// Builds the engine of a command that acts in the operator's name beside the servers, which send
+/// the mails.
 pub(crate) fn operator_engine(config: &Config, store: &NodeStore) -> Result<Engine, CommandError> {
     let public_url = config.public_url.as_deref();
     let public_url = public_url.unwrap_or("http://127.0.0.1:8000");
-    engine(config, store, NodeKeys::load(config)?, public_url)
+    let (keys, unused) = (NodeKeys::load(config)?, MailTemplates::default());
+    engine(config, store, keys, public_url, unused)
 }
 
 /// Prepares the way that mails travel.

@@ -88,7 +88,7 @@ fn check_reports_the_settings_without_secrets_and_tries_the_parts() {
         &SECRETS,
     ));
     assert_eq!(code, 0, "{report}{error}");
-    for part in ["database", "keys and settings", "mail"] {
+    for part in ["database", "keys and settings", "templates", "mail"] {
         assert!(
             report
                 .lines()

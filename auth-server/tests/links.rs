@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 
 use auth_core::testing::postgres::TemporaryDatabase;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::json;
 use support::mail::{Received, from_folder};
 use support::{Embedded, PASSWORD, Production, Server, on_each_database};
@@ -67,20 +67,6 @@ impl Case {
     }
 }
 
-/// Presses the button of a page, as a browser does.
-async fn press(server: &Server, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
-    let body = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(fields)
-        .finish();
-    let request = Client::new()
-        .post(server.url(path))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(body);
-    let answer = request.send().await.unwrap();
-    let status = answer.status().as_u16();
-    (status, answer.text().await.unwrap())
-}
-
 async fn logs_in(server: &Server, password: &str) -> u16 {
     server.log_in("alice", password).await.status.as_u16()
 }
@@ -123,28 +109,28 @@ async fn s8_2_a_forgotten_password_is_replaced_on_the_page(case: Case) {
     }
     let token = ("token", mail.token.as_str());
     let form = |password, repeated| [token, ("password", password), ("repeated", repeated)];
-    let refused = press(server, CONFIRM_RESET, &form("short", "short")).await;
+    let refused = server.press(CONFIRM_RESET, &form("short", "short")).await;
     assert!(
         refused.0 == 400 && refused.1.contains("must have at least 8"),
         "{refused:?}"
     );
     assert!(refused.1.contains(r#"role="alert""#) && refused.1.contains(&mail.token));
     let differing = form(OTHER_PASSWORD, PASSWORD);
-    let refused = press(server, CONFIRM_RESET, &differing).await;
+    let refused = server.press(CONFIRM_RESET, &differing).await;
     assert!(
         refused.0 == 400 && refused.1.contains("not the same"),
         "{refused:?}"
     );
-    let refused = press(server, CONFIRM_RESET, &[token]).await;
+    let refused = server.press(CONFIRM_RESET, &[token]).await;
     assert!(
         refused.0 == 400 && refused.1.contains("twice"),
         "{refused:?}"
     );
 
     let good = form(OTHER_PASSWORD, OTHER_PASSWORD);
-    let done = press(server, CONFIRM_RESET, &good).await;
+    let done = server.press(CONFIRM_RESET, &good).await;
     assert!(done.0 == 200 && done.1.contains("is changed"), "{done:?}");
-    let again = press(server, CONFIRM_RESET, &good).await;
+    let again = server.press(CONFIRM_RESET, &good).await;
     assert!(
         again.0 == 400 && again.1.contains("already been used"),
         "{again:?}"
@@ -188,7 +174,7 @@ async fn s8_1_an_address_is_changed_and_the_change_undone(case: Case) {
     let path = format!("{CONFIRM_CHANGE}?token={}", confirmation.token);
     let page = server.get(&path).await;
     assert!(page.body.contains("Use this address"));
-    let done = press(server, CONFIRM_CHANGE, &token).await;
+    let done = server.press(CONFIRM_CHANGE, &token).await;
     assert!(done.0 == 200 && done.1.contains("is changed"), "{done:?}");
     let me = "/api/auth/me/";
     let me = server.request(Method::GET, me, Some(bearer.as_str()), None);

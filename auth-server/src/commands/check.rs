@@ -2,10 +2,13 @@
 
 use std::error::Error;
 
+use auth_core::mail::MailTemplates;
+
 use crate::config::{Config, Database, MailRoute};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::output::{causes, say};
+use crate::templates::Templates;
 
 /// Tries everything, and only then says whether something failed.
 pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
@@ -15,6 +18,7 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     let tried = [
         report("database", &database(config).await),
         report("keys and settings", &engine(config).await),
+        report("templates", &Templates::load(config).map(drop)),
         report("mail", &mail(config).await),
     ];
     if tried.contains(&false) {
@@ -57,7 +61,14 @@ async fn engine(config: &Config) -> Result<(), CommandError> {
         return node::password_policy(config, public_url).map(drop);
     }
     let store = NodeStore::open(config).await?;
-    node::engine(config, &store, NodeKeys::load(config)?, public_url).map(drop)
+    node::engine(
+        config,
+        &store,
+        NodeKeys::load(config)?,
+        public_url,
+        MailTemplates::default(),
+    )
+    .map(drop)
 }
 
 async fn mail(config: &Config) -> Result<(), CommandError> {

@@ -22,10 +22,12 @@ use crate::observe;
 use crate::output::say;
 use crate::serve::{self, Limits, ServeSettings};
 use crate::signals::Signals;
+use crate::templates::Templates;
 
 pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), settings = ?config, "starting");
     let tls = node::tls(&config)?;
+    let templates = Templates::load(&config)?;
     let store = NodeStore::open(&config).await?;
     prepare(&config, &store, flags).await?;
     let (listener, address) = listen("AUTH_BIND", config.bind).await?;
@@ -34,7 +36,8 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{address}");
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
-    let engine = node::engine(&config, &store, NodeKeys::load(&config)?, &public_url)?;
+    let keys = NodeKeys::load(&config)?;
+    let engine = node::engine(&config, &store, keys, &public_url, templates.mails)?;
     let transport = node::mail_transport(&config)?;
     welcome(&config, &store, &engine, &address).await?;
     note_keys(&engine).await?;
@@ -50,7 +53,9 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let verifier = engine.access_token_verifier();
     let engine = Arc::new(engine);
     let mut api = AuthApi::new(Arc::<Engine>::clone(&engine), verifier);
-    api = api.with_max_body(config.max_body);
+    api = api
+        .with_max_body(config.max_body)
+        .with_page_templates(templates.pages);
     if config.endpoints.contains(&EndpointGroup::Account) {
         api = api.with_account(Arc::<Engine>::clone(&engine));
     }

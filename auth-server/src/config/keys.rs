@@ -69,6 +69,7 @@ pub(super) static KEYS: &[Key] = &[
     secret("secret_key_fallbacks", "SECRET_KEY_FALLBACKS"),
     key("secret_key_fallbacks_file", "SECRET_KEY_FALLBACKS_FILE"),
     key("secret_key_file", "SECRET_KEY_FILE"),
+    key("templates", "AUTH_TEMPLATES"),
     key("throttle", "AUTH_THROTTLE"),
     key("tls_cert", "AUTH_TLS_CERT"),
     key("tls_key", "AUTH_TLS_KEY"),

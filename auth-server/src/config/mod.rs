@@ -86,6 +86,8 @@ pub struct Config {
     pub breached_passwords: Option<PathBuf>,
     /// What happens to new passwords while that list cannot be read.
     pub breached_passwords_on_failure: OnCheckFailure,
+    /// The folder of the templates of mails and pages that take the place of the built-in ones.
+    pub templates: Option<PathBuf>,
     /// What new password hashes cost.
     pub argon2: Argon2Params,
     /// The threads that hash passwords.
@@ -207,6 +209,7 @@ impl Config {
             breached_passwords_on_failure: sources
                 .parsed("breached_passwords_on_failure", on_check_failure)?
                 .unwrap_or(OnCheckFailure::Refuse),
+            templates: sources.text("templates").map(PathBuf::from),
             argon2: sources.value("argon2")?.unwrap_or_default(),
             hash_threads: count(sources, "hash_threads", 1_024)?,
             hash_queue: count(sources, "hash_queue", 100_000)?,

@@ -90,6 +90,12 @@ impl Config {
                 "AUTH_BREACHED_PASSWORDS_ON_FAILURE",
                 on_check_failure.to_owned(),
             ),
+            (
+                "AUTH_TEMPLATES",
+                self.templates
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
+            ),
             ("AUTH_ARGON2", self.argon2.to_string()),
             (
                 "AUTH_HASH_THREADS",

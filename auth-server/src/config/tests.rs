@@ -56,7 +56,7 @@ fn nothing_configured_is_the_documented_default() {
         (config.password_min_length, config.password_context.len()),
         (8, 0)
     );
-    assert_eq!(config.breached_passwords, None);
+    assert!(config.breached_passwords.is_none() && config.templates.is_none());
     assert_eq!(config.breached_passwords_on_failure, OnCheckFailure::Refuse);
     assert_eq!(config.max_body, 16 * 1024);
     assert_eq!(config.revocation_feed, RevocationDelivery::Notify);

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Received {
     pub to: String,
+    pub subject: String,
     pub token: String,
     pub link: String,
 }
@@ -31,6 +32,7 @@ impl Received {
         let link = text[start..].split_whitespace().next().unwrap();
         Self {
             to: to.address().unwrap().to_owned(),
+            subject: message.subject().unwrap().to_owned(),
             token: link_token(&text).unwrap().to_owned(),
             link: link.to_owned(),
         }

@@ -189,6 +189,20 @@ impl Server {
         }
     }
 
+    /// Presses the button of a page, as a browser does.
+    pub async fn press(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let request = Client::new()
+            .post(self.url(path))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.text().await.unwrap())
+    }
+
     pub async fn log_in(&self, username: &str, password: &str) -> Answer {
         self.post(
             "/api/auth/token/",
