@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::claims::ClaimsError;
 use crate::store::StoreError;
 
 /// Why a use case was refused.
@@ -71,6 +72,9 @@ pub enum AuthError {
     /// The storage could not be used.
     #[error("the storage is not available")]
     Storage(#[source] StoreError),
+    /// The host's claims for the token could not be had.
+    #[error("the claims of the token are not available")]
+    Claims(#[from] ClaimsError),
     /// What was revoked lately at other nodes is not known here.
     #[error("the revocation feed is stale")]
     RevocationsStale,
@@ -114,10 +118,10 @@ impl AuthError {
             Self::LastSuperuser => "last_superuser",
             Self::Overloaded { .. } => "overloaded",
             Self::TooManyAttempts { .. } => "too_many_attempts",
-            Self::Storage(StoreError::Unavailable(_)) | Self::RevocationsStale => {
-                "storage_unavailable"
-            }
-            Self::Storage(_) | Self::Internal(_) => "internal_error",
+            Self::Storage(StoreError::Unavailable(_))
+            | Self::Claims(ClaimsError::Unavailable(_))
+            | Self::RevocationsStale => "storage_unavailable",
+            Self::Storage(_) | Self::Claims(_) | Self::Internal(_) => "internal_error",
         }
     }
 }

@@ -68,6 +68,7 @@
 //! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
 //! | [`store`] | what a database must do; the stores for PostgreSQL and SQLite |
 //! | [`revocation`] | access tokens that are refused before they expire |
+//! | [`claims`] | claims of the host's own in access tokens |
 //! | [`audit`] | the audit trail: who did what, when, from where |
 //! | [`mail`] | what is written to users, and how it travels |
 //! | [`password`] | what passwords may be, and how they are hashed |
@@ -88,6 +89,7 @@
 mod account;
 mod administration;
 pub mod audit;
+pub mod claims;
 mod client_network;
 mod clock;
 mod context;

@@ -1,5 +1,13 @@
 //! Who makes a request.
 
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::claims::{ExtraClaims, UnreadableClaims};
+use crate::token::other_members;
 use crate::{Role, SessionId, Timestamp, UserId};
 
 /// The caller, as a verified access token tells it.
@@ -8,7 +16,7 @@ use crate::{Role, SessionId, Timestamp, UserId};
 /// register users, is read from the store: see [`AuthService::require_superuser`].
 ///
 /// [`AuthService::require_superuser`]: crate::AuthService::require_superuser
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Principal {
     /// The user, the token's `sub`.
@@ -21,6 +29,8 @@ pub struct Principal {
     pub issued_at: Timestamp,
     /// When the token expires.
     pub expires_at: Timestamp,
+    /// A JSON object that has the host's claims among its members, if there are any.
+    pub(crate) other_claims: Option<Arc<str>>,
 }
 
 impl Principal {
@@ -38,13 +48,51 @@ impl Principal {
             roles: Vec::new(),
             issued_at,
             expires_at,
+            other_claims: None,
         }
+    }
+
+    /// Adds claims of the host, in place of those of before: for tests, and for hosts that find
+    /// out by other means who calls.
+    #[must_use]
+    pub fn with_claims(mut self, claims: &ExtraClaims) -> Self {
+        self.other_claims = Some(claims.to_json().into());
+        self
+    }
+
+    /// Reads the claims that a [hook](crate::claims::ClaimsHook) of the host, or another issuer,
+    /// has added to the token. Ours are not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`UnreadableClaims`] if the token does not carry what `T` needs, or an object in it has a
+    /// member twice.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, UnreadableClaims> {
+        let members = match &self.other_claims {
+            Some(json) => other_members(json),
+            None => Ok(Map::new()),
+        };
+        members
+            .and_then(|members| T::deserialize(Value::Object(members)))
+            .map_err(UnreadableClaims::new)
     }
 
     /// Whether the token carries the role.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held.as_str() == role)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("user_id", &self.user_id)
+            .field("session_id", &self.session_id)
+            .field("roles", &self.roles)
+            .field("issued_at", &self.issued_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use auth_core::claims::ClaimsError;
 use auth_core::store::StoreError;
 use auth_core::{AuthError, FieldErrors};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -109,6 +110,7 @@ impl ApiError {
                 AuthError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
                 AuthError::Overloaded { .. }
                 | AuthError::RevocationsStale
+                | AuthError::Claims(ClaimsError::Unavailable(_))
                 | AuthError::Storage(StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
@@ -234,9 +236,9 @@ impl ApiError {
             Self::Bearer(error) | Self::Auth(error) => match error {
                 AuthError::Overloaded { retry_after, .. }
                 | AuthError::TooManyAttempts { retry_after, .. } => Some(*retry_after),
-                AuthError::RevocationsStale | AuthError::Storage(StoreError::Unavailable(_)) => {
-                    Some(STORAGE_RETRY)
-                }
+                AuthError::RevocationsStale
+                | AuthError::Claims(ClaimsError::Unavailable(_))
+                | AuthError::Storage(StoreError::Unavailable(_)) => Some(STORAGE_RETRY),
                 _ => None,
             },
             _ => None,

@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use auth_core::claims::ClaimsError;
 use auth_core::store::StoreError;
 use auth_core::{AuthError, FieldErrors};
 use auth_tower::ApiError;
@@ -267,7 +268,18 @@ async fn s14_1_a_failure_of_ours_says_nothing_of_its_cause() {
             "the storage is not available"
         )
     );
-    let failures: [fn() -> AuthError; 3] = [
+    let unavailable = AuthError::Claims(ClaimsError::unavailable(CAUSE));
+    assert_eq!(
+        refused(unavailable).await,
+        error(
+            503,
+            &[("retry-after", "5")],
+            "storage_unavailable",
+            "the claims of the token are not available"
+        )
+    );
+    let failures: [fn() -> AuthError; 4] = [
+        || AuthError::Claims(ClaimsError::Reserved(CAUSE.into())),
         || AuthError::Storage(StoreError::Failed(CAUSE.into())),
         || AuthError::Storage(StoreError::UsernameTaken),
         || AuthError::Internal(CAUSE.into()),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, LoginThrottle, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
+use crate::claims::ClaimsHook;
 use crate::housekeeping::Retention;
 use crate::mail::{LinkLifetimes, MailLinks, MailTemplates};
 use crate::revocation::{Revocations, StalePolicy};
@@ -65,6 +66,7 @@ pub struct EngineBuilder {
     reserved_usernames: Vec<String>,
     templates: MailTemplates,
     clock: Arc<dyn Clock>,
+    claims_hook: Option<Arc<dyn ClaimsHook>>,
     trail: AuditTrail,
     when_stale: StalePolicy,
     login_throttle: LoginThrottle,
@@ -116,6 +118,7 @@ impl EngineBuilder {
                 .collect(),
             templates: MailTemplates::default(),
             clock: Arc::new(SystemClock),
+            claims_hook: None,
             trail: AuditTrail::default(),
             when_stale: StalePolicy::Accept,
             login_throttle: LoginThrottle::default(),
@@ -251,6 +254,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Who adds claims to access tokens (default: nobody).
+    pub fn with_claims_hook(mut self, hook: Arc<dyn ClaimsHook>) -> Self {
+        self.claims_hook = Some(hook);
+        self
+    }
+
     /// Who hears of every audit event, beside the store and `tracing` (default: nobody).
     pub fn with_audit_hook(mut self, hook: Arc<dyn AuditHook>) -> Self {
         self.trail = AuditTrail::new(hook);
@@ -315,6 +324,7 @@ impl EngineBuilder {
         let verifier = verifier.with_revocations(revocations.clone());
         let inner = Inner {
             access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
+            claims_hook: self.claims_hook,
             verifier,
             refresh_tokens: RefreshTokens::new(&self.secret_keys),
             links: MailLinks::new(&self.secret_keys, &public_url, self.links),

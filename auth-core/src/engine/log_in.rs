@@ -81,6 +81,11 @@ impl Inner {
             session.client = context.client;
             session.remembered_until = self.remembered_until(now);
             session.settlement = taken.settlement(now);
+            // Before the session begins, so that the failure of a host's hook leaves none.
+            let access_token = self
+                .issue_access_token(&owner, session.id, asked_at)
+                .await
+                .map_err(|error| Refusal::from(error).of(user.id))?;
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);
@@ -95,7 +100,7 @@ impl Inner {
                         .await;
                 }
                 return Ok(TokenPair::new(
-                    self.issue_access_token(&owner, session.id, asked_at)?,
+                    access_token,
                     self.refresh_tokens
                         .derive(session.id, crate::Generation::FIRST),
                 ));

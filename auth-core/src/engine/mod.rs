@@ -31,6 +31,7 @@ pub use throttle::LoginThrottle;
 
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
+use crate::claims::{ClaimsHook, ExtraClaims, TokenSubject};
 use crate::housekeeping::Retention;
 use crate::mail::{Letters, MailLinks, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
@@ -76,6 +77,7 @@ struct Inner {
     policy: PasswordPolicy,
     reserved_usernames: Vec<String>,
     access_tokens: AccessTokenIssuer,
+    claims_hook: Option<Arc<dyn ClaimsHook>>,
     verifier: AccessTokenVerifier,
     refresh_tokens: RefreshTokens,
     refresh_ttl: Duration,
@@ -263,7 +265,7 @@ impl Inner {
 
     /// Issues a token as of when the store was asked, not of now: then a change that was committed
     /// between the two, and refuses what was issued before it, refuses this token too.
-    fn issue_access_token(
+    async fn issue_access_token(
         &self,
         owner: &SessionOwner,
         session: SessionId,
@@ -272,8 +274,12 @@ impl Inner {
         let superuser = owner.is_superuser.then_some(Role::SUPERUSER);
         let given = owner.roles.iter().map(Role::as_str);
         let roles: Vec<&str> = superuser.into_iter().chain(given).collect();
+        let extra = match &self.claims_hook {
+            Some(hook) => hook.claims(&TokenSubject::of(owner, session)).await?,
+            None => ExtraClaims::default(),
+        };
         self.access_tokens
-            .issue(owner.id, session, &roles, asked_at)
+            .issue(owner.id, session, &roles, &extra, asked_at)
     }
 
     fn may_use_tokens(&self, owner: &SessionOwner) -> Result<(), AuthError> {

@@ -50,7 +50,7 @@ impl Inner {
                 ..SessionRotation::new(id, presented, now)
             };
             if let Some(session) = self.store.rotate_session(&rotation).await? {
-                return self.answer(&session, Some(session.generation), now);
+                return self.answer(&session, Some(session.generation), now).await;
             }
         }
         // Rotation is off, or the token is not the current one of a live session.
@@ -88,7 +88,7 @@ impl Inner {
         if let Some(since) = self.refresh_rules.unused_since(session, now) {
             self.store.touch_session(session.id, now, since).await?;
         }
-        self.answer(session, next, now)
+        self.answer(session, next, now).await
     }
 
     async fn end_reused(
@@ -131,7 +131,7 @@ impl Inner {
         }
     }
 
-    fn answer(
+    async fn answer(
         &self,
         session: &Session,
         next: Option<Generation>,
@@ -139,7 +139,8 @@ impl Inner {
     ) -> Result<Refreshed, AuthError> {
         self.may_use_tokens(&session.owner)?;
         Ok(Refreshed::new(
-            self.issue_access_token(&session.owner, session.id, asked_at)?,
+            self.issue_access_token(&session.owner, session.id, asked_at)
+                .await?,
             next.map(|generation| self.refresh_tokens.derive(session.id, generation)),
         ))
     }

@@ -1,15 +1,17 @@
 //! Reading the header and the claims of an access token, strictly.
 //!
 //! Only members that we know are read, and each must have its type: a wrong type is refused, never
-//! taken for an absence (RFC 8725; the class of CVE-2026-25537). No member may stand twice.
+//! taken for an absence (RFC 8725; the class of CVE-2026-25537). No member may stand twice. The
+//! others are the host's, and are read when it asks for them.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::members::UniqueMembers;
+use super::members::{UniqueMembers, UniqueObject};
 use crate::{Role, Timestamp};
 
 /// The header of a token from somebody else's library, signed with our key.
@@ -67,14 +69,67 @@ pub(super) struct Claims<'a> {
 }
 
 /// Parses a JSON object; serde would read an array into a struct as well.
-pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<Parsed<T>> {
     if json.first() != Some(&b'{') {
         return None;
     }
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let object = T::deserialize(UniqueMembers(&mut reader)).ok()?;
+    let mut has_others = false;
+    let unique = UniqueMembers {
+        reader: &mut reader,
+        has_others: &mut has_others,
+    };
+    let object = T::deserialize(unique).ok()?;
     reader.end().ok()?;
-    Some(object)
+    Some(Parsed { object, has_others })
+}
+
+/// A JSON object as a struct.
+pub(super) struct Parsed<T> {
+    pub(super) object: T,
+    /// Whether the object has members that the struct has not.
+    pub(super) has_others: bool,
+}
+
+/// The names of [`Claims`], which are those that we issue and `nbf`.
+const OURS: [&str; 10] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "sid",
+    "client_id",
+    "roles",
+];
+
+/// Names that we do not issue, but that tell a verifier what the token is good for.
+const RESERVED: [&str; 11] = [
+    "scope",
+    "scp",
+    "authorization_details",
+    "act",
+    "may_act",
+    "cnf",
+    "acr",
+    "amr",
+    "auth_time",
+    "azp",
+    "nonce",
+];
+
+/// Whether a claim of this name is not the host's to make.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    OURS.contains(&name) || RESERVED.contains(&name)
+}
+
+/// The members of a token's claims that are not ours.
+pub(crate) fn other_members(json: &str) -> Result<Map<String, Value>, serde_json::Error> {
+    let UniqueObject(mut members) = serde_json::from_str(json)?;
+    members.retain(|name, _| !OURS.contains(&name.as_str()));
+    Ok(members)
 }
 
 /// Reads a member that may be left out but must not be `null`.

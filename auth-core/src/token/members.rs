@@ -2,21 +2,30 @@
 //!
 //! serde refuses a second member only of the names that a struct has. Another reader of the same
 //! token may know more names, and take the other of the two (RFC 7515 section 4, RFC 7519 section
-//! 4). Objects within members that we do not know are nobody's to read here, and are not looked at.
+//! 4). Objects within members that we do not know are nobody's to read at the verification, and are
+//! not looked at; a host that reads them reads an [`UniqueObject`].
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::CowStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer as _, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer as _, MapAccess, SeqAccess,
+    Visitor,
+};
 use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
 
 use super::claims::CowStr;
 
 /// Reads a struct from an object with each member once.
-pub(super) struct UniqueMembers<D>(pub(super) D);
+pub(super) struct UniqueMembers<'f, D> {
+    pub(super) reader: D,
+    /// Becomes true if the object has members that the struct has not.
+    pub(super) has_others: &'f mut bool,
+}
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for UniqueMembers<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for UniqueMembers<'_, D> {
     type Error = D::Error;
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -25,11 +34,15 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for UniqueMembers<D> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(UniqueVisitor { visitor, known })
+        self.reader.deserialize_map(UniqueVisitor {
+            visitor,
+            known,
+            has_others: self.has_others,
+        })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_any(visitor)
+        self.reader.deserialize_any(visitor)
     }
 
     forward_to_deserialize_any! {
@@ -38,12 +51,13 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for UniqueMembers<D> {
     }
 }
 
-struct UniqueVisitor<V> {
+struct UniqueVisitor<'f, V> {
     visitor: V,
     known: &'static [&'static str],
+    has_others: &'f mut bool,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for UniqueVisitor<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for UniqueVisitor<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,18 +69,20 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for UniqueVisitor<V> {
             members,
             known: self.known,
             others: Vec::new(),
+            has_others: self.has_others,
         })
     }
 }
 
-struct UniqueAccess<'de, A> {
+struct UniqueAccess<'de, 'f, A> {
     members: A,
     known: &'static [&'static str],
     /// The names so far of those members that the struct does not have.
     others: Vec<Cow<'de, str>>,
+    has_others: &'f mut bool,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for UniqueAccess<'de, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for UniqueAccess<'de, '_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -81,6 +97,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for UniqueAccess<'de, A> {
                 return Err(A::Error::custom("a member stands twice"));
             }
             self.others.push(name.clone());
+            *self.has_others = true;
         }
         let name: CowStrDeserializer<'_, A::Error> = name.into_deserializer();
         seed.deserialize(name).map(Some)
@@ -88,5 +105,77 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for UniqueAccess<'de, A> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
         self.members.next_value_seed(seed)
+    }
+}
+
+/// An object in which no member stands twice, at any depth.
+pub(super) struct UniqueObject(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueObject {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        match UniqueValue::deserialize(reader)?.0 {
+            Value::Object(members) => Ok(Self(members)),
+            _ => Err(D::Error::custom("no object")),
+        }
+    }
+}
+
+struct UniqueValue(Value);
+
+impl<'de> Deserialize<'de> for UniqueValue {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(UniqueValue(value)) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, UniqueValue(value))) = map.next_entry::<String, _>()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member stands twice"));
+            }
+        }
+        Ok(members.into())
     }
 }

@@ -11,7 +11,8 @@ mod throttle;
 mod verification;
 
 pub use access::{AccessToken, AccessTokenVerifier};
-pub(crate) use access::{AccessTokenIssuer, TokenScope};
+pub(crate) use access::{AccessTokenIssuer, MAX_TOKEN_BYTES, TokenScope};
+pub(crate) use claims::{is_reserved, other_members};
 pub use keys::{JwtKeys, RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
 pub(crate) use links::{EmailChangeTokens, PasswordResetTokens};
 pub use refresh::RefreshToken;

@@ -6,6 +6,7 @@
 mod account;
 mod administration;
 mod audit;
+mod claims;
 mod email_change;
 mod housekeeping;
 #[cfg(feature = "foreign-hashes")]

@@ -33,8 +33,9 @@ async fn axum_serves_the_endpoints_one_by_one() {
 
 #[cfg(feature = "axum")]
 mod sugar {
+    use auth_core::claims::ExtraClaims;
     use auth_tower::ApiError;
-    use auth_tower::axum::{Authenticated, RoleName, WithRole};
+    use auth_tower::axum::{Authenticated, Claims, RoleName, WithRole};
 
     use super::*;
     use crate::support::{GOOD, alice, error};
@@ -80,6 +81,49 @@ mod sugar {
         assert_eq!(answer(http_request("GET", address, "/")).await.1, "guest");
         let request = http_request("GET", address, "/").header("authorization", GOOD.as_str());
         assert_eq!(answer(request).await.1, alice().user_id.to_string());
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Membership {
+        tenant: String,
+    }
+
+    async fn tenant(Claims(membership): Claims<Membership>) -> String {
+        membership.tenant
+    }
+
+    #[tokio::test]
+    async fn claims_are_handed_over_typed_or_the_request_is_refused() {
+        let claims = ExtraClaims::new(&serde_json::json!({"tenant": "acme"})).unwrap();
+        let address = serve(
+            Router::new()
+                .route("/member", get(tenant))
+                .layer(Extension(alice().with_claims(&claims)))
+                .route("/nobody", get(tenant))
+                .route("/other", get(tenant).layer(Extension(alice()))),
+        )
+        .await;
+        let ask = |path| answer(http_request("GET", address, path));
+        assert_eq!(ask("/member").await.1, "acme");
+        let refused = |parameters, code, message| {
+            error(401, &[("www-authenticate", parameters)], code, message)
+        };
+        assert_eq!(
+            ask("/other").await.0,
+            refused(
+                "Bearer error=\"invalid_token\"",
+                "token_invalid",
+                "the token is not valid"
+            )
+        );
+        assert_eq!(
+            ask("/nobody").await.0,
+            refused(
+                "Bearer",
+                "authentication_required",
+                "authentication is required"
+            )
+        );
     }
 
     struct Editor;

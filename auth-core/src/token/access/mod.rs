@@ -9,9 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac as _;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::claims::{Claims, Header, parse_object};
+use super::claims::{Claims, Header, Parsed, parse_object};
 use super::keys::{JwtKeys, RandomnessUnavailable, SigningKey, VerifyingKey};
+use crate::claims::{ClaimsError, ExtraClaims};
 use crate::revocation::Revocations;
 use crate::secret::secret_string;
 use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId, jitter};
@@ -24,7 +26,7 @@ secret_string! {
 const TYPE: &str = "at+jwt";
 
 /// Longer tokens are refused before anything of them is decoded.
-const MAX_TOKEN_BYTES: usize = 4096;
+pub(crate) const MAX_TOKEN_BYTES: usize = 4096;
 const MAX_PAYLOAD_BYTES: usize = MAX_TOKEN_BYTES / 4 * 3;
 const MAX_KEY_ID_BYTES: usize = 128;
 
@@ -56,6 +58,8 @@ struct IssuedClaims<'a> {
     jti: &'a str,
     sid: uuid::Uuid,
     roles: &'a [&'a str],
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
 }
 
 impl AccessTokenIssuer {
@@ -78,6 +82,7 @@ impl AccessTokenIssuer {
         user: UserId,
         session: SessionId,
         roles: &[&str],
+        extra: &ExtraClaims,
         now: Timestamp,
     ) -> Result<AccessToken, AuthError> {
         let mut random = [0; 16];
@@ -94,6 +99,7 @@ impl AccessTokenIssuer {
             jti: &URL_SAFE_NO_PAD.encode(random),
             sid: session.as_uuid(),
             roles,
+            extra: extra.members(),
         };
         let claims = serde_json::to_vec(&claims).map_err(|e| AuthError::Internal(Box::new(e)))?;
         let mut token = format!("{}.", self.header);
@@ -106,6 +112,9 @@ impl AccessTokenIssuer {
             .map_err(|e| AuthError::Internal(Box::new(e)))?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(ClaimsError::TooLong(token.len()).into());
+        }
         Ok(AccessToken::new(token))
     }
 }
@@ -264,7 +273,13 @@ impl Shared {
         let key = self.key_for(header)?;
         verify_signature(key, signed, signature)?;
         let length = URL_SAFE_NO_PAD.decode_slice(payload, buffer).ok()?;
-        self.checked(parse_object(buffer.get(..length)?)?)
+        let payload = buffer.get(..length)?;
+        let Parsed { object, has_others } = parse_object(payload)?;
+        let mut principal = self.checked(object)?;
+        if has_others {
+            principal.other_claims = Some(std::str::from_utf8(payload).ok()?.into());
+        }
+        Some(principal)
     }
 
     /// Finds the key that a token with this header must be signed with.
@@ -273,7 +288,7 @@ impl Shared {
             return self.keys.first();
         }
         let json = URL_SAFE_NO_PAD.decode(header).ok()?;
-        let header: Header<'_> = parse_object(&json)?;
+        let header: Header<'_> = parse_object(&json)?.object;
         let key = match (header.kid.as_deref(), self.keys.as_slice()) {
             (None, [only]) => only,
             (None, _) => return None,

@@ -49,7 +49,9 @@ fn issue(keys: &JwtKeys, roles: &[&str]) -> (UserId, SessionId, AccessToken) {
     let issuer = AccessTokenIssuer::new(keys, scope, Duration::from_secs(300));
     let (user, session) = (UserId::generate(), SessionId::generate());
     let now = Timestamp::from_unix_seconds(NOW);
-    let token = issuer.issue(user, session, roles, now).unwrap();
+    let token = issuer
+        .issue(user, session, roles, &ExtraClaims::default(), now)
+        .unwrap();
     (user, session, token)
 }
 
@@ -582,4 +584,94 @@ proptest! {
     fn s11_4_no_signed_input_panics(header in any::<String>(), claims in any::<String>()) {
         prop_assert!(verdict(&header, &claims).is_err());
     }
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Tenant {
+    tenant: String,
+    plan: Option<Plan>,
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Plan {
+    seats: u8,
+}
+
+/// The tenant of a token with this text among its claims.
+fn tenant(more: &str) -> Result<Tenant, &'static str> {
+    let claims = claims().to_string();
+    let claims = format!("{},{more}}}", claims.trim_end_matches('}'));
+    let principal = verdict(&header().to_string(), &claims)?;
+    principal.claims().map_err(|_| "unreadable")
+}
+
+#[test]
+fn members_that_we_do_not_know_are_read_as_the_host_says() {
+    let seats = |seats| Some(Plan { seats });
+    let acme = |plan| Tenant {
+        tenant: "acme".to_owned(),
+        plan,
+    };
+    assert_eq!(tenant(r#""tenant":"acme""#), Ok(acme(None)));
+    let more = r#""tenant":"acme","plan":{"seats":3},"scope":"x y""#;
+    assert_eq!(tenant(more), Ok(acme(seats(3))));
+    for unreadable in [
+        r#""tenant":7"#,
+        r#""tenant":null"#,
+        r#""plan":{"seats":3}"#,
+        r#""tenant":"acme","plan":{"seats":300}"#,
+    ] {
+        assert_eq!(tenant(unreadable), Err("unreadable"), "{unreadable}");
+    }
+}
+
+#[test]
+fn s6_12_a_member_that_the_host_reads_stands_once_at_any_depth() {
+    for (more, error) in [
+        (r#""tenant":"a","tenant":"b""#, "token_invalid"),
+        (r#""tenant":"a","plan":{"seats":1,"seats":2}"#, "unreadable"),
+        (r#""tenant":"a","x":[{"y":{"z":1,"z":1}}]"#, "unreadable"),
+    ] {
+        assert_eq!(tenant(more), Err(error), "{more}");
+    }
+}
+
+#[test]
+fn our_claims_are_not_among_the_hosts() {
+    type All = std::collections::BTreeMap<String, Value>;
+    let read = |claims: &Value| {
+        let principal = verdict(&header().to_string(), &claims.to_string()).unwrap();
+        principal.claims::<All>().unwrap()
+    };
+    assert_eq!(read(&with(claims(), "nbf", json!(NOW))), All::new());
+    let more = with(with(claims(), "nbf", json!(NOW)), "tenant", json!("acme"));
+    assert_eq!(read(&more), All::from([("tenant".into(), json!("acme"))]));
+}
+
+#[test]
+fn a_token_with_the_hosts_claims_is_never_longer_than_verifiers_take() {
+    let scope = TokenScope {
+        issuer: ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        client_id: "web".to_owned(),
+    };
+    let issuer = AccessTokenIssuer::new(&keys(), scope, Duration::from_secs(300));
+    let now = Timestamp::from_unix_seconds(NOW);
+    let mut longest = 0;
+    for length in 2000..3000 {
+        let extra = ExtraClaims::new(&json!({ "x": "x".repeat(length) })).unwrap();
+        let (user, session) = (UserId::generate(), SessionId::generate());
+        match issuer.issue(user, session, &[], &extra, now) {
+            Ok(token) => {
+                assert!(verifier(&keys()).verify(token.expose()).is_ok());
+                longest = token.expose().len();
+            }
+            Err(AuthError::Claims(ClaimsError::TooLong(bytes))) => {
+                assert!(bytes > MAX_TOKEN_BYTES, "{bytes}");
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(longest > MAX_TOKEN_BYTES - 4, "{longest}");
 }
