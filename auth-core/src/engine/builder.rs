@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope};
 use crate::{
     AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, SecretKeys, SystemClock,
+    VerifyingKeys,
 };
 
 /// Names that a stranger could take for the service itself (RFC 2142 among others).
@@ -305,8 +306,9 @@ impl EngineBuilder {
             Some(hasher) => hasher,
             None => PasswordHasher::builder().build()?,
         };
+        let keys = VerifyingKeys::from(&self.jwt_keys);
         let verifier = AccessTokenVerifier::new(
-            &self.jwt_keys,
+            &keys,
             scope.issuer.clone(),
             scope.audience.clone(),
             Arc::clone(&self.clock),
@@ -314,7 +316,7 @@ impl EngineBuilder {
         let revocations = Revocations::new(self.when_stale, Arc::clone(&self.clock));
         let verifier = verifier.with_revocations(revocations.clone());
         let inner = Inner {
-            access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
+            access_tokens: AccessTokenIssuer::new(keys.clone(), scope, self.access_ttl),
             verifier,
             refresh_tokens: RefreshTokens::new(&self.secret_keys),
             links: MailLinks::new(&self.secret_keys, &public_url, self.links),
@@ -337,7 +339,7 @@ impl EngineBuilder {
             revocations,
             login_throttle: self.login_throttle,
             throttle_keys: ThrottleKeys::new(&self.secret_keys),
-            key_ids: self.jwt_keys.ids(),
+            keys,
         };
         Ok(Engine {
             inner: Arc::new(inner),

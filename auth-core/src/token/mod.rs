@@ -2,6 +2,8 @@
 
 mod access;
 mod claims;
+mod jws;
+mod jwt_keys;
 mod keys;
 mod links;
 mod members;
@@ -9,12 +11,15 @@ mod opaque;
 mod refresh;
 mod throttle;
 mod verification;
+mod verifying_keys;
 
 pub use access::{AccessToken, AccessTokenVerifier};
 pub(crate) use access::{AccessTokenIssuer, TokenScope};
-pub use keys::{JwtKeys, RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
+pub use jwt_keys::JwtKeys;
+pub use keys::{RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
 pub(crate) use links::{EmailChangeTokens, PasswordResetTokens};
 pub use refresh::RefreshToken;
 pub(crate) use refresh::RefreshTokens;
 pub(crate) use throttle::ThrottleKeys;
 pub(crate) use verification::VerificationTokens;
+pub use verifying_keys::{Jwks, JwksError, VerifyingKeys};
