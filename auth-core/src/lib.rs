@@ -66,6 +66,8 @@
 //! | [`Account`] | what users can do to their own accounts |
 //! | [`Administration`] | what administrators can do to accounts and sessions |
 //! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
+//! | [`JwtKeys`], [`signature`] | the keys of access tokens: HS256, EdDSA, ES256, RS256 |
+//! | [`VerifyingKeys`] | the keys of services that verify only, from the issuer's JWKS |
 //! | [`store`] | what a database must do; the stores for PostgreSQL and SQLite |
 //! | [`revocation`] | access tokens that are refused before they expire |
 //! | [`claims`] | claims of the host's own in access tokens |
@@ -78,6 +80,8 @@
 //!
 //! | feature | default | what |
 //! |---|---|---|
+//! | `aws-lc` | yes | EdDSA, ES256 and RS256, computed by aws-lc |
+//! | `rust-crypto` | | the same without C code; RS256 to verify only; not used beside `aws-lc` |
 //! | `sqlite` | yes | the SQLite store |
 //! | `postgres` | | the PostgreSQL store |
 //! | `mail-folder` | yes | mails as files in a folder |
@@ -107,6 +111,7 @@ mod rotation_key;
 mod secret;
 mod service;
 mod session;
+pub mod signature;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -135,8 +140,8 @@ pub use rotation_key::RotationKey;
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};
 pub use token::{
-    AccessToken, AccessTokenVerifier, JwtKeys, RandomnessUnavailable, RefreshToken, SecretKey,
-    SecretKeys, WeakKey,
+    AccessToken, AccessTokenVerifier, Jwks, JwksError, JwtKeys, RandomnessUnavailable,
+    RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,
 };
 pub use user::{User, UserId};
 pub use username::{Username, UsernameError};

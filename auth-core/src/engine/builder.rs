@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope};
 use crate::{
     AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, SecretKeys, SystemClock,
+    VerifyingKeys,
 };
 
 /// Names that a stranger could take for the service itself (RFC 2142 among others).
@@ -314,8 +315,9 @@ impl EngineBuilder {
             Some(hasher) => hasher,
             None => PasswordHasher::builder().build()?,
         };
+        let keys = VerifyingKeys::from(&self.jwt_keys);
         let verifier = AccessTokenVerifier::new(
-            &self.jwt_keys,
+            &keys,
             scope.issuer.clone(),
             scope.audience.clone(),
             Arc::clone(&self.clock),
@@ -323,7 +325,7 @@ impl EngineBuilder {
         let revocations = Revocations::new(self.when_stale, Arc::clone(&self.clock));
         let verifier = verifier.with_revocations(revocations.clone());
         let inner = Inner {
-            access_tokens: AccessTokenIssuer::new(&self.jwt_keys, scope, self.access_ttl),
+            access_tokens: AccessTokenIssuer::new(keys.clone(), scope, self.access_ttl),
             claims_hook: self.claims_hook,
             verifier,
             refresh_tokens: RefreshTokens::new(&self.secret_keys),
@@ -347,7 +349,7 @@ impl EngineBuilder {
             revocations,
             login_throttle: self.login_throttle,
             throttle_keys: ThrottleKeys::new(&self.secret_keys),
-            key_ids: self.jwt_keys.ids(),
+            keys,
         };
         Ok(Engine {
             inner: Arc::new(inner),

@@ -41,7 +41,7 @@ use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, EmailProof, Housekeeper,
     JwtKeys, Login, PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration,
     RequestContext, Role, SecretKeys, SessionId, SessionOwner, Superuser, Timestamp, TokenPair,
-    UserId,
+    UserId, VerifyingKeys,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -92,8 +92,8 @@ struct Inner {
     revocations: Revocations,
     login_throttle: LoginThrottle,
     throttle_keys: ThrottleKeys,
-    /// The signing one first.
-    key_ids: Vec<String>,
+    /// Shared with the issuer and the verifier.
+    keys: VerifyingKeys,
 }
 
 impl Engine {

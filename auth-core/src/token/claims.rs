@@ -19,8 +19,8 @@ use crate::{Role, Timestamp};
 pub(super) struct Header<'a> {
     #[serde(borrow)]
     pub(super) alg: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) typ: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(super) typ: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) kid: Option<Cow<'a, str>>,
     // Members that tell a verifier to fetch, trust or understand something (RFC 8725 section 3).

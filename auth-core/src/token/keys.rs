@@ -1,4 +1,4 @@
-//! Keys: the secret of the opaque tokens, and the ring of keys that sign access tokens.
+//! Secrets: what opaque tokens are derived from, and access tokens of HS256 are signed with.
 
 use std::fmt;
 
@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
-use jsonwebtoken::{Algorithm, EncodingKey};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -169,7 +168,7 @@ fn count_distinct(bytes: &(impl Iterator<Item = u8> + Clone)) -> usize {
         .count()
 }
 
-fn hmac(key: &[u8]) -> HmacSha256 {
+pub(super) fn hmac(key: &[u8]) -> HmacSha256 {
     HmacSha256::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
@@ -235,104 +234,8 @@ impl SecretKeys {
     }
 }
 
-/// The ring of keys for access tokens: one signs, all verify.
-///
-/// Every key of a ring is for the same algorithm, so that a token cannot choose how it is
-/// verified (RFC 8725 section 3.1).
-#[derive(Clone)]
-pub struct JwtKeys {
-    signing: SigningKey,
-    verifying: Vec<VerifyingKey>,
-}
-
-impl JwtKeys {
-    /// Makes a ring with one secret for HS256, shared by all who verify.
-    #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the caller keeps no copy of the secret"
-    )]
-    pub fn hs256(secret: SecretKey) -> Self {
-        Self {
-            verifying: vec![VerifyingKey::hs256(&secret)],
-            signing: SigningKey::hs256(&secret),
-        }
-    }
-
-    /// Accepts the access tokens of an earlier secret, too.
-    ///
-    /// From then on tokens name their key (`kid`), and a token that names none is refused.
-    #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the caller keeps no copy of the secret"
-    )]
-    pub fn with_fallback(mut self, earlier: SecretKey) -> Self {
-        self.verifying.push(VerifyingKey::hs256(&earlier));
-        self
-    }
-
-    /// The ids of the keys, which tell nothing of the secrets; the signing one first.
-    pub(crate) fn ids(&self) -> Vec<String> {
-        self.verifying.iter().map(|key| key.kid.clone()).collect()
-    }
-
-    pub(super) const fn signing(&self) -> &SigningKey {
-        &self.signing
-    }
-
-    pub(super) fn verifying(&self) -> &[VerifyingKey] {
-        &self.verifying
-    }
-}
-
-impl fmt::Debug for JwtKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtKeys")
-            .field("algorithm", &self.signing.algorithm)
-            .field("keys", &self.verifying.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// The key that signs.
-#[derive(Clone)]
-pub(super) struct SigningKey {
-    pub(super) kid: String,
-    pub(super) algorithm: Algorithm,
-    pub(super) key: EncodingKey,
-}
-
-impl SigningKey {
-    fn hs256(secret: &SecretKey) -> Self {
-        Self {
-            kid: symmetric_key_id(secret),
-            algorithm: Algorithm::HS256,
-            key: EncodingKey::from_secret(secret.expose()),
-        }
-    }
-}
-
-/// A key that verifies, bound to its algorithm.
-#[derive(Clone)]
-pub(super) struct VerifyingKey {
-    pub(super) kid: String,
-    pub(super) algorithm: Algorithm,
-    pub(super) mac: HmacSha256,
-}
-
-impl VerifyingKey {
-    fn hs256(secret: &SecretKey) -> Self {
-        Self {
-            kid: symmetric_key_id(secret),
-            algorithm: Algorithm::HS256,
-            mac: hmac(secret.expose()),
-        }
-    }
-}
-
 /// Names a secret without telling anything of it.
-fn symmetric_key_id(secret: &SecretKey) -> String {
+pub(super) fn symmetric_key_id(secret: &SecretKey) -> String {
     let bytes = secret.derive_bytes("auth jwt key id v1");
     URL_SAFE_NO_PAD.encode(bytes.first_chunk::<12>().unwrap_or(&[0; 12]))
 }
@@ -427,11 +330,8 @@ mod tests {
     fn s13_3_keys_do_not_show_in_debug_output() {
         let secret = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
         let key = SecretKey::parse(secret).unwrap();
-        let shown = format!(
-            "{key:?} {:#?} {:?}",
-            SecretKeys::new(key.clone()).with_fallback(key.clone()),
-            JwtKeys::hs256(key.clone()),
-        );
+        let keys = SecretKeys::new(key.clone()).with_fallback(key.clone());
+        let shown = format!("{key:?} {keys:#?}");
         assert!(!shown.contains("kPq4"), "{shown}");
         assert!(shown.contains("[redacted]"));
     }

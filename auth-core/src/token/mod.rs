@@ -2,6 +2,8 @@
 
 mod access;
 mod claims;
+mod jws;
+mod jwt_keys;
 mod keys;
 mod links;
 mod members;
@@ -9,13 +11,17 @@ mod opaque;
 mod refresh;
 mod throttle;
 mod verification;
+mod verifying_keys;
 
 pub use access::{AccessToken, AccessTokenVerifier};
-pub(crate) use access::{AccessTokenIssuer, MAX_TOKEN_BYTES, TokenScope};
+pub(crate) use access::{AccessTokenIssuer, TokenScope};
 pub(crate) use claims::{is_reserved, other_members};
-pub use keys::{JwtKeys, RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
+pub(crate) use jws::MAX_TOKEN_BYTES;
+pub use jwt_keys::JwtKeys;
+pub use keys::{RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
 pub(crate) use links::{EmailChangeTokens, PasswordResetTokens};
 pub use refresh::RefreshToken;
 pub(crate) use refresh::RefreshTokens;
 pub(crate) use throttle::ThrottleKeys;
 pub(crate) use verification::VerificationTokens;
+pub use verifying_keys::{Jwks, JwksError, VerifyingKeys};

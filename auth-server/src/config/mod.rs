@@ -382,7 +382,8 @@ fn jwt_keys(sources: &Sources) -> Result<Option<JwtKeys>, ConfigError> {
     for fallback in sources.list("jwt_secret_key_fallbacks") {
         let fallback = SecretKey::parse(fallback)
             .map_err(|error| problem("jwt_secret_key_fallbacks", error))?;
-        keys = keys.with_fallback(fallback);
+        let more = keys.with_fallback(fallback);
+        keys = more.map_err(|error| problem("jwt_secret_key_fallbacks", error))?;
     }
     Ok(Some(keys))
 }

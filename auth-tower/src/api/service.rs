@@ -199,7 +199,7 @@ impl AuthApi {
                 self.request_email_change(account.as_ref(), request).await
             }
             Endpoint::Admin(endpoint) => self.administer(endpoint, route, request).await,
-            Endpoint::Jwks => Ok(jwks::document(&self.verifier)),
+            Endpoint::Jwks => Ok(jwks::document(&self.verifier, request.headers())),
             Endpoint::Live => Ok(health::alive()),
             Endpoint::Ready => health::ready(self.auth.as_ref()).await,
         }

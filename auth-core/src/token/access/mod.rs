@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac as _;
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::claims::{Claims, Header, Parsed, parse_object};
-use super::keys::{JwtKeys, RandomnessUnavailable, SigningKey, VerifyingKey};
+use super::claims::{Claims, Parsed, parse_object};
+use super::jws::{MAX_PAYLOAD_BYTES, MAX_TOKEN_BYTES, TokenType};
+use super::keys::RandomnessUnavailable;
+use super::verifying_keys::{Jwks, VerifyingKeys};
 use crate::claims::{ClaimsError, ExtraClaims};
 use crate::revocation::Revocations;
 use crate::secret::secret_string;
@@ -22,13 +22,6 @@ secret_string! {
     /// An access token: a JWT of the type `at+jwt` (RFC 9068).
     pub AccessToken
 }
-
-const TYPE: &str = "at+jwt";
-
-/// Longer tokens are refused before anything of them is decoded.
-pub(crate) const MAX_TOKEN_BYTES: usize = 4096;
-const MAX_PAYLOAD_BYTES: usize = MAX_TOKEN_BYTES / 4 * 3;
-const MAX_KEY_ID_BYTES: usize = 128;
 
 /// For whom tokens are made, and by whom.
 #[derive(Clone, Debug)]
@@ -41,8 +34,7 @@ pub(crate) struct TokenScope {
 /// Issues access tokens.
 #[derive(Clone)]
 pub(crate) struct AccessTokenIssuer {
-    key: SigningKey,
-    header: String,
+    keys: VerifyingKeys,
     scope: TokenScope,
     lifetime: Duration,
 }
@@ -63,10 +55,10 @@ struct IssuedClaims<'a> {
 }
 
 impl AccessTokenIssuer {
-    pub(crate) fn new(keys: &JwtKeys, scope: TokenScope, lifetime: Duration) -> Self {
+    /// Signs with the one of the keys that can.
+    pub(crate) const fn new(keys: VerifyingKeys, scope: TokenScope, lifetime: Duration) -> Self {
         Self {
-            header: issued_header(keys),
-            key: keys.signing().clone(),
+            keys,
             scope,
             lifetime,
         }
@@ -102,13 +94,14 @@ impl AccessTokenIssuer {
             extra: extra.members(),
         };
         let claims = serde_json::to_vec(&claims).map_err(|e| AuthError::Internal(Box::new(e)))?;
-        let mut token = format!("{}.", self.header);
+        let keys = self.keys.current();
+        let (key, header) = keys
+            .signing()
+            .ok_or_else(|| AuthError::Internal(Box::new(NoSigningKey)))?;
+        let mut token = format!("{header}.");
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        // Named, not the process-wide default: that one panics where two crates of a program
-        // have chosen different back ends.
-        let signature = (DEFAULT_PROVIDER.signer_factory)(&self.key.algorithm, &self.key.key)
-            .map_err(|e| AuthError::Internal(Box::new(e)))?
-            .try_sign(token.as_bytes())
+        let signature = key
+            .sign(token.as_bytes())
             .map_err(|e| AuthError::Internal(Box::new(e)))?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
@@ -128,16 +121,10 @@ impl fmt::Debug for AccessTokenIssuer {
     }
 }
 
-/// Our header; it names the key only where there is a choice.
-fn issued_header(keys: &JwtKeys) -> String {
-    let mut header = jsonwebtoken::Header::new(keys.signing().algorithm);
-    header.typ = Some(TYPE.to_owned());
-    if keys.verifying().len() > 1 {
-        header.kid = Some(keys.signing().kid.clone());
-    }
-    let json = serde_json::to_vec(&header).expect("a header of strings can be written as JSON");
-    URL_SAFE_NO_PAD.encode(json)
-}
+/// The keys that the issuer was given can only verify.
+#[derive(Debug, thiserror::Error)]
+#[error("no key signs")]
+struct NoSigningKey;
 
 /// Verifies access tokens: a plain value, cheap to clone, without I/O and without locks.
 ///
@@ -150,10 +137,7 @@ pub struct AccessTokenVerifier {
 }
 
 struct Shared {
-    keys: Vec<VerifyingKey>,
-    /// The header of the tokens that we issue and the position of its key: such a header needs
-    /// no parsing.
-    issued_header: String,
+    keys: VerifyingKeys,
     issuer: String,
     audience: String,
     leeway: Duration,
@@ -168,7 +152,8 @@ impl AccessTokenVerifier {
     ///
     /// An [`Engine`](crate::Engine) gives one that fits
     /// ([`access_token_verifier`](crate::Engine::access_token_verifier)); this is for services
-    /// that verify only.
+    /// that verify only. The keys are a ring, `&JwtKeys`, or `&VerifyingKeys`, which can be
+    /// replaced while the verifier is in use.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -186,15 +171,14 @@ impl AccessTokenVerifier {
     /// ```
     #[must_use]
     pub fn new(
-        keys: &JwtKeys,
+        keys: impl Into<VerifyingKeys>,
         issuer: impl Into<String>,
         audience: impl Into<String>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                keys: keys.verifying().to_vec(),
-                issued_header: issued_header(keys),
+                keys: keys.into(),
                 issuer: issuer.into(),
                 audience: audience.into(),
                 leeway: Self::LEEWAY,
@@ -233,10 +217,10 @@ impl AccessTokenVerifier {
         Ok(claims)
     }
 
-    /// The public keys as a JSON Web Key Set (RFC 7517): none, since HS256 has only secrets.
+    /// The public keys as a JSON Web Key Set (RFC 7517): none with HS256, which has only secrets.
     #[must_use]
-    pub fn jwks(&self) -> &str {
-        r#"{"keys":[]}"#
+    pub fn jwks(&self) -> Jwks {
+        self.shared.keys.jwks()
     }
 }
 
@@ -265,43 +249,15 @@ impl Shared {
         token: &str,
         buffer: &mut [u8; MAX_PAYLOAD_BYTES],
     ) -> Option<Principal> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return None;
-        }
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, payload) = signed.split_once('.')?;
-        let key = self.key_for(header)?;
-        verify_signature(key, signed, signature)?;
-        let length = URL_SAFE_NO_PAD.decode_slice(payload, buffer).ok()?;
-        let payload = buffer.get(..length)?;
+        let payload = self
+            .keys
+            .verified_payload(token, TokenType::AccessToken, buffer)?;
         let Parsed { object, has_others } = parse_object(payload)?;
         let mut principal = self.checked(object)?;
         if has_others {
             principal.other_claims = Some(std::str::from_utf8(payload).ok()?.into());
         }
         Some(principal)
-    }
-
-    /// Finds the key that a token with this header must be signed with.
-    fn key_for(&self, header: &str) -> Option<&VerifyingKey> {
-        if header == self.issued_header {
-            return self.keys.first();
-        }
-        let json = URL_SAFE_NO_PAD.decode(header).ok()?;
-        let header: Header<'_> = parse_object(&json)?.object;
-        let key = match (header.kid.as_deref(), self.keys.as_slice()) {
-            (None, [only]) => only,
-            (None, _) => return None,
-            (Some(kid), keys) if kid.len() <= MAX_KEY_ID_BYTES => {
-                keys.iter().find(|key| key.kid == kid)?
-            }
-            (Some(_), _) => return None,
-        };
-        let is_access_token = |typ: &str| {
-            typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
-        };
-        let algorithm = header.alg.parse::<jsonwebtoken::Algorithm>().ok()?;
-        (algorithm == key.algorithm && is_access_token(&header.typ)).then_some(key)
     }
 
     fn checked(&self, claims: Claims<'_>) -> Option<Principal> {
@@ -323,15 +279,7 @@ impl Shared {
     }
 }
 
-fn verify_signature(key: &VerifyingKey, signed: &str, signature: &str) -> Option<()> {
-    let mut mac = [0; 32];
-    let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut mac).ok()?;
-    key.mac
-        .clone()
-        .chain_update(signed.as_bytes())
-        .verify_slice(mac.get(..length)?)
-        .ok()
-}
-
+#[cfg(all(test, feature = "aws-lc"))]
+mod asymmetric_tests;
 #[cfg(test)]
 mod tests;

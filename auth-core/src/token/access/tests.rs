@@ -1,23 +1,24 @@
 use std::sync::Mutex;
 
 use jsonwebtoken::DecodingKey;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{SecretKey, SystemClock};
+use crate::{JwtKeys, SecretKey, SystemClock};
 
-const SECRET: &str = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
-const OTHER: &str = "Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg";
-const ISSUER: &str = "https://auth.example.org";
-const AUDIENCE: &str = "https://api.example.org";
-const NOW: i64 = 1_700_000_000;
+pub(super) const SECRET: &str = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
+pub(super) const OTHER: &str = "Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg";
+pub(super) const ISSUER: &str = "https://auth.example.org";
+pub(super) const AUDIENCE: &str = "https://api.example.org";
+pub(super) const NOW: i64 = 1_700_000_000;
 
 #[derive(Debug)]
-struct TestClock(Mutex<Timestamp>);
+pub(super) struct TestClock(Mutex<Timestamp>);
 
 impl TestClock {
-    fn at(seconds: i64) -> Arc<Self> {
+    pub(super) fn at(seconds: i64) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Timestamp::from_unix_seconds(seconds))))
     }
 }
@@ -28,7 +29,7 @@ impl Clock for TestClock {
     }
 }
 
-fn secret(text: &str) -> SecretKey {
+pub(super) fn secret(text: &str) -> SecretKey {
     SecretKey::parse(text).unwrap()
 }
 
@@ -36,17 +37,17 @@ fn keys() -> JwtKeys {
     JwtKeys::hs256(secret(SECRET))
 }
 
-fn verifier(keys: &JwtKeys) -> AccessTokenVerifier {
+pub(super) fn verifier(keys: &JwtKeys) -> AccessTokenVerifier {
     AccessTokenVerifier::new(keys, ISSUER, AUDIENCE, TestClock::at(NOW))
 }
 
-fn issue(keys: &JwtKeys, roles: &[&str]) -> (UserId, SessionId, AccessToken) {
+pub(super) fn issue(keys: &JwtKeys, roles: &[&str]) -> (UserId, SessionId, AccessToken) {
     let scope = TokenScope {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
         client_id: "web".to_owned(),
     };
-    let issuer = AccessTokenIssuer::new(keys, scope, Duration::from_secs(300));
+    let issuer = AccessTokenIssuer::new(keys.into(), scope, Duration::from_secs(300));
     let (user, session) = (UserId::generate(), SessionId::generate());
     let now = Timestamp::from_unix_seconds(NOW);
     let token = issuer
@@ -55,7 +56,7 @@ fn issue(keys: &JwtKeys, roles: &[&str]) -> (UserId, SessionId, AccessToken) {
     (user, session, token)
 }
 
-fn part(token: &str, index: usize) -> Value {
+pub(super) fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
@@ -64,7 +65,7 @@ fn header() -> Value {
     json!({"typ": "at+jwt", "alg": "HS256"})
 }
 
-fn claims() -> Value {
+pub(super) fn claims() -> Value {
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "client_id": "web",
         "sub": "0190b1d0-0000-7000-8000-000000000001",
@@ -73,7 +74,7 @@ fn claims() -> Value {
     })
 }
 
-fn with(mut object: Value, member: &str, value: Value) -> Value {
+pub(super) fn with(mut object: Value, member: &str, value: Value) -> Value {
     object[member] = value;
     object
 }
@@ -233,7 +234,7 @@ fn s6_5_a_header_that_brings_a_key_is_refused() {
 
 #[test]
 fn s6_6_a_key_id_only_looks_up_a_key() {
-    let ring = keys().with_fallback(secret(OTHER));
+    let ring = keys().with_fallback(secret(OTHER)).unwrap();
     let ring_verifier = verifier(&ring);
     let (_, _, token) = issue(&ring, &[]);
     let kid = part(token.expose(), 0)["kid"].clone();
@@ -269,8 +270,10 @@ fn s6_6_a_key_id_only_looks_up_a_key() {
 
 #[test]
 fn s13_4_tokens_of_an_earlier_key_verify_until_it_is_retired() {
-    let old = keys().with_fallback(secret(OTHER));
-    let new = JwtKeys::hs256(secret(OTHER)).with_fallback(secret(SECRET));
+    let old = keys().with_fallback(secret(OTHER)).unwrap();
+    let new = JwtKeys::hs256(secret(OTHER))
+        .with_fallback(secret(SECRET))
+        .unwrap();
     let (_, _, token) = issue(&old, &[]);
     assert!(verifier(&new).verify(token.expose()).is_ok());
     assert!(
@@ -655,7 +658,7 @@ fn a_token_with_the_hosts_claims_is_never_longer_than_verifiers_take() {
         audience: AUDIENCE.to_owned(),
         client_id: "web".to_owned(),
     };
-    let issuer = AccessTokenIssuer::new(&keys(), scope, Duration::from_secs(300));
+    let issuer = AccessTokenIssuer::new((&keys()).into(), scope, Duration::from_secs(300));
     let now = Timestamp::from_unix_seconds(NOW);
     let mut longest = 0;
     for length in 2000..3000 {
