@@ -1,4 +1,4 @@
-//! PostgreSQL databases that last as long as a test.
+//! PostgreSQL databases that last as long as a test, and servers that last as long as a benchmark.
 #![expect(
     clippy::missing_panics_doc,
     clippy::panic,
@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
 use sqlx::Postgres;
@@ -34,10 +34,7 @@ impl TemporaryDatabase {
         let name = format!("auth_test_{}", Uuid::new_v4().simple());
         let url = match std::env::var("TEST_DATABASE_URL") {
             Ok(server) => with_database(&server, &name),
-            Err(_) => format!(
-                "postgres://postgres@localhost:5432/{name}?host={}",
-                server().display()
-            ),
+            Err(_) => server().url(&name),
         };
         if let Err(error) = Postgres::create_database(&url).await {
             panic!("no temporary database on PostgreSQL: {error}");
@@ -80,49 +77,115 @@ fn with_database(server: &str, name: &str) -> String {
     format!("{address}/{name}?{query}")
 }
 
-/// The socket's folder of this process's server.
-fn server() -> &'static Path {
-    static SERVER: OnceLock<PathBuf> = OnceLock::new();
-    SERVER.get_or_init(|| start().unwrap_or_else(|problem| panic!("{problem}")))
+/// A PostgreSQL server in a temporary folder, which is gone with this value or with the process,
+/// however that ends.
+///
+/// It listens on a socket in the folder and nowhere else, and trusts who reaches it. Its
+/// superuser, `postgres`, may make databases.
+#[derive(Debug)]
+pub struct TemporaryServer {
+    programs: PathBuf,
+    folder: PathBuf,
+    shell: Child,
+    lifeline: Option<ChildStdin>,
 }
 
-fn start() -> Result<PathBuf, String> {
-    let programs = programs()?;
-    let folder = std::env::temp_dir().join(format!("auth-pg-{}", Uuid::new_v4().simple()));
-    let io = |error: std::io::Error| format!("cannot start PostgreSQL: {error}");
-    fs::create_dir(&folder).map_err(io)?;
-    let account = account()?;
-    if let Some((user, group)) = account {
-        chown(&folder, Some(user), Some(group)).map_err(io)?;
+impl TemporaryServer {
+    /// Starts a server from the installed PostgreSQL with its defaults, but for these settings:
+    /// each `name=value`.
+    ///
+    /// # Errors
+    ///
+    /// What to install, or the last line of the server's log.
+    pub fn start(settings: &[&str]) -> Result<Self, String> {
+        let programs = programs()?;
+        let folder = std::env::temp_dir().join(format!("auth-pg-{}", Uuid::new_v4().simple()));
+        let io = |error: std::io::Error| format!("cannot start PostgreSQL: {error}");
+        fs::create_dir(&folder).map_err(io)?;
+        let account = account()?;
+        if let Some((user, group)) = account {
+            chown(&folder, Some(user), Some(group)).map_err(io)?;
+        }
+
+        // The shell outlives this process just long enough to stop the server and to remove the
+        // folder: its standard input ends when this process does. pgtemp cannot do that for a
+        // static, and wants sudo where the tests run as root.
+        let mut shell = Command::new("sh");
+        shell
+            .arg("-c")
+            .arg(include_str!("postgres.sh"))
+            .args([Path::new("postgres.sh"), &programs, &folder])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
+            .current_dir(&folder)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        if let Some((user, group)) = account {
+            shell.uid(user).gid(group);
+        }
+        let mut shell = shell.spawn().map_err(io)?;
+        let lifeline = shell.stdin.take();
+        let mut report = String::new();
+        if let Some(mut stdout) = shell.stdout.take() {
+            stdout.read_to_string(&mut report).map_err(io)?;
+        }
+        let server = Self {
+            programs,
+            folder,
+            shell,
+            lifeline,
+        };
+        match report.trim() {
+            "ready" => Ok(server),
+            problem => Err(format!("cannot start PostgreSQL: {problem}")),
+        }
     }
 
-    // The shell outlives this process just long enough to stop the server and to remove the
-    // folder: its standard input ends when this process does. pgtemp cannot do that for a static,
-    // and wants sudo where the tests run as root.
-    let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(include_str!("postgres.sh"))
-        .args([Path::new("postgres.sh"), &programs, &folder])
-        .current_dir(&folder)
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    if let Some((user, group)) = account {
-        shell.uid(user).gid(group);
+    /// The URL of a database, which need not exist.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://postgres@localhost:5432/{database}?host={}",
+            self.folder.display()
+        )
     }
-    let mut shell = shell.spawn().map_err(io)?;
-    // Leaked on purpose: the end of this process closes it.
-    std::mem::forget(shell.stdin.take());
-    let mut report = String::new();
-    if let Some(mut stdout) = shell.stdout.take() {
-        stdout.read_to_string(&mut report).map_err(io)?;
+
+    /// The folder of the socket.
+    #[must_use]
+    pub fn socket_folder(&self) -> &Path {
+        &self.folder
     }
-    match report.trim() {
-        "ready" => Ok(folder),
-        problem => Err(format!("cannot start PostgreSQL: {problem}")),
+
+    /// The server's log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
     }
+
+    /// A program of the same installation, such as `pgbench`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+}
+
+impl Drop for TemporaryServer {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// This process's server. A static is never dropped: the end of the process ends it.
+fn server() -> &'static TemporaryServer {
+    static SERVER: OnceLock<TemporaryServer> = OnceLock::new();
+    // What is lost when the machine stops need not be written; what a commit waits for is
+    // unchanged.
+    let settings = ["max_connections=400", "fsync=off", "full_page_writes=off"];
+    SERVER.get_or_init(|| {
+        TemporaryServer::start(&settings).unwrap_or_else(|problem| panic!("{problem}"))
+    })
 }
 
 /// The folder of `initdb` and `postgres`: Debian keeps them out of the path.

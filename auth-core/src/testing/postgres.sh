@@ -1,6 +1,8 @@
-# Runs a PostgreSQL server in a folder until standard input ends: sh postgres.sh PROGRAMS FOLDER
+# Runs a PostgreSQL server in a folder until standard input ends:
+# sh postgres.sh PROGRAMS FOLDER [-c SETTING=VALUE]...
 programs=$1
 folder=$2
+shift 2
 cd /
 # Whoever reads our report may be gone already.
 trap '' PIPE
@@ -12,9 +14,8 @@ fail() {
 }
 
 "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C -N >"$folder/log" 2>&1 || fail
-# What is lost when the machine stops need not be written; what a commit waits for is unchanged.
-"$programs/postgres" -D "$folder/data" -k "$folder" -p 5432 -c listen_addresses= \
-    -c max_connections=400 -c fsync=off -c full_page_writes=off </dev/null >"$folder/log" 2>&1 &
+"$programs/postgres" -D "$folder/data" -k "$folder" -p 5432 -c listen_addresses= "$@" \
+    </dev/null >"$folder/log" 2>&1 &
 server=$!
 
 until grep -q 'ready to accept connections' "$folder/log"; do
