@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::claims::ExtraClaims;
 use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope};
 use crate::{
     AccessToken, AuthError, Generation, JwtKeys, RefreshToken, SecretKeys, SessionId, Timestamp,
@@ -54,7 +55,11 @@ impl TokenMint {
             client_id: "auth".to_owned(),
         };
         Self {
-            access_tokens: AccessTokenIssuer::new(jwt_keys, scope, Duration::from_secs(5 * 60)),
+            access_tokens: AccessTokenIssuer::new(
+                jwt_keys.into(),
+                scope,
+                Duration::from_secs(5 * 60),
+            ),
             refresh_tokens: RefreshTokens::new(secret_keys),
         }
     }
@@ -71,7 +76,8 @@ impl TokenMint {
         roles: &[&str],
         now: Timestamp,
     ) -> Result<AccessToken, AuthError> {
-        self.access_tokens.issue(user, session, roles, now)
+        self.access_tokens
+            .issue(user, session, roles, &ExtraClaims::default(), now)
     }
 
     /// Makes the refresh token of a session's generation.
