@@ -43,6 +43,9 @@ pub enum AuthError {
     /// The password is right, but the user has not verified the e-mail address.
     #[error("verify your e-mail address first")]
     EmailNotVerified,
+    /// Nobody can make an account in this way here.
+    #[error("registration is closed")]
+    RegistrationClosed,
     /// Another user has this name.
     #[error("this username is taken")]
     UsernameTaken,
@@ -112,6 +115,7 @@ impl AuthError {
             Self::TokenRevoked => "token_revoked",
             Self::PermissionDenied => "permission_denied",
             Self::EmailNotVerified => "email_not_verified",
+            Self::RegistrationClosed => "registration_closed",
             Self::UsernameTaken => "username_taken",
             Self::EmailTaken => "email_taken",
             Self::NotFound => "not_found",

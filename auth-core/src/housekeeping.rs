@@ -21,11 +21,10 @@ const LEASE: &str = "housekeeping";
 /// Mails that were given up stay this long for the operator.
 const KEEP_MAILS: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// So long after it was asked for, a change of address may still be mailed: a mail is tried for three
-/// days.
-const MAIL_DELAY: Duration = Duration::from_secs(4 * 24 * 3600);
+/// So long after it was asked for, a link may still be mailed: a mail is tried for three days.
+pub(crate) const MAIL_DELAY: Duration = Duration::from_secs(4 * 24 * 3600);
 
-/// Removes sessions, mails, changes of addresses, audit events, counts of failed logins and
+/// Removes sessions, mails, changes of addresses, enrollments, audit events, counts of failed logins and
 /// revocations that have been over for long; run one on each node.
 ///
 /// One node at a time does it, every ten minutes, in small batches. What fails is tried again the
@@ -119,6 +118,9 @@ impl Housekeeper {
             email_changes: self
                 .exhaust(|| store.remove_email_changes(email_changes, batch))
                 .await?,
+            enrollments: self
+                .exhaust(|| store.remove_enrollments(now, batch))
+                .await?,
             tries: self.exhaust(|| store.remove_tries(now, batch)).await?,
             revocations: self
                 .exhaust(|| store.remove_revocations(now, batch))
@@ -151,6 +153,7 @@ impl Housekeeper {
                 mails = removed.mails,
                 events = removed.events,
                 email_changes = removed.email_changes,
+                enrollments = removed.enrollments,
                 tries = removed.tries,
                 revocations = removed.revocations,
                 "old rows were removed"
@@ -175,6 +178,8 @@ pub struct Removals {
     pub events: u64,
     /// Changes of addresses that can be neither confirmed nor undone any more.
     pub email_changes: u64,
+    /// Enrollments that were over: completed, or never.
+    pub enrollments: u64,
     /// Counts of failed logins that counted no longer.
     pub tries: u64,
     /// Revocations of tokens that have expired.

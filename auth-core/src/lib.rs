@@ -64,6 +64,7 @@
 //! | [`AuthService`] | what a caller can ask for, as an object-safe trait |
 //! | [`Engine`] | implements it over any store; its [builder](EngineBuilder) has every setting |
 //! | [`Account`] | what users can do to their own accounts |
+//! | [`Enrollment`] | how people make accounts for themselves, on demand: sign up, accept an invitation |
 //! | [`Administration`] | what administrators can do to accounts and sessions |
 //! | [`AccessTokenVerifier`] | verifies access tokens: a plain value, without I/O |
 //! | [`JwtKeys`], [`signature`] | the keys of access tokens: HS256, EdDSA, ES256, RS256 |
@@ -99,6 +100,7 @@ mod clock;
 mod context;
 mod email;
 mod engine;
+mod enrollment;
 mod error;
 mod housekeeping;
 mod jitter;
@@ -128,6 +130,7 @@ pub use email::{EmailAddress, EmailError};
 pub use engine::{
     Bootstrap, EmailVerification, Engine, EngineBuilder, LoginThrottle, Rotation, SettingsError,
 };
+pub use enrollment::{Enrollment, RegistrationMode, TakenNames};
 pub use error::{AuthError, FieldErrors};
 pub use housekeeping::{Housekeeper, Removals};
 pub use password::{

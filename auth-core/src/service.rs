@@ -36,6 +36,7 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     ///
     /// - [`AuthError::Validation`] if a field breaks the rules;
     /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`];
+    /// - [`AuthError::RegistrationClosed`] in [that mode](crate::RegistrationMode::Closed);
     /// - [`AuthError::Overloaded`] if too many passwords wait to be hashed;
     /// - [`AuthError::Storage`] if the store cannot answer.
     async fn register(
@@ -45,15 +46,20 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
         context: &RequestContext,
     ) -> Result<UserId, AuthError>;
 
-    /// Marks the e-mail address as verified with the token of a verification link.
+    /// Marks the e-mail address as verified with the token of a verification link; that of a
+    /// [sign-up](crate::Enrollment::sign_up) makes the user.
     ///
     /// # Errors
     ///
     /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
+    /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`] if somebody else has it since the
+    ///   sign-up;
+    /// - [`AuthError::RegistrationClosed`] if nobody signs up any more;
     /// - [`AuthError::Storage`] if the store cannot answer.
     async fn verify_email(&self, token: &str, context: &RequestContext) -> Result<(), AuthError>;
 
-    /// Sends another verification mail, if an unverified user has the address.
+    /// Sends another verification mail, if an unverified user has the address, or has signed up with
+    /// it.
     ///
     /// The answer and its cost are the same whether or not somebody has it.
     ///

@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::UserId;
 
 /// What was done, or tried.
 ///
@@ -13,6 +16,30 @@ pub enum AuditAct {
     SuperuserCreated,
     /// A superuser registered a user.
     UserRegistered,
+    /// Somebody signed up, with an address known or not; a link to confirm it is mailed.
+    SignUpRequested,
+    /// Somebody confirmed the address, and is a user now.
+    SignedUp,
+    /// An administrator invited an address.
+    #[non_exhaustive]
+    UserInvited {
+        /// The id, by which the acceptance is found.
+        invitation: Uuid,
+    },
+    /// The invited chose name and password, and is a user now.
+    #[non_exhaustive]
+    InvitationAccepted {
+        /// The id.
+        invitation: Uuid,
+        /// The superuser who invited; `None` for the operator.
+        invited_by: Option<UserId>,
+    },
+    /// An invitation was not sent, or one that was sent was refused.
+    #[non_exhaustive]
+    InvitationRefused {
+        /// The [code](crate::AuthError::code) of the refusal.
+        code: Cow<'static, str>,
+    },
     /// A registration was refused.
     #[non_exhaustive]
     RegistrationRefused {
@@ -141,6 +168,11 @@ impl AuditAct {
         match self {
             Self::SuperuserCreated => "superuser_created",
             Self::UserRegistered => "user_registered",
+            Self::SignUpRequested => "sign_up_requested",
+            Self::SignedUp => "signed_up",
+            Self::UserInvited { .. } => "user_invited",
+            Self::InvitationAccepted { .. } => "invitation_accepted",
+            Self::InvitationRefused { .. } => "invitation_refused",
             Self::RegistrationRefused { .. } => "registration_refused",
             Self::EmailVerified => "email_verified",
             Self::VerificationRefused { .. } => "verification_refused",
@@ -181,6 +213,7 @@ impl AuditAct {
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::RegistrationRefused { .. }
+            | Self::InvitationRefused { .. }
             | Self::VerificationRefused { .. }
             | Self::LoginRefused { .. }
             | Self::RefreshRefused { .. }
@@ -199,6 +232,7 @@ impl AuditAct {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::RegistrationRefused { code }
+            | Self::InvitationRefused { code }
             | Self::VerificationRefused { code }
             | Self::RefreshRefused { code }
             | Self::AdministrationRefused { code, .. }
@@ -311,6 +345,16 @@ mod tests {
         for act in [
             AuditAct::SuperuserCreated,
             AuditAct::UserRegistered,
+            AuditAct::SignUpRequested,
+            AuditAct::SignedUp,
+            AuditAct::UserInvited {
+                invitation: Uuid::max(),
+            },
+            AuditAct::InvitationAccepted {
+                invitation: Uuid::max(),
+                invited_by: Some(UserId::generate()),
+            },
+            AuditAct::InvitationRefused { code: code.clone() },
             AuditAct::RegistrationRefused { code: code.clone() },
             AuditAct::EmailVerified,
             AuditAct::VerificationRefused { code: code.clone() },

@@ -325,7 +325,7 @@ impl Inner {
     }
 }
 
-fn actor(by: Administrator) -> Actor {
+pub(super) fn actor(by: Administrator) -> Actor {
     match by {
         Administrator::Superuser(superuser) => Actor::User(superuser.user_id()),
         Administrator::Operator => Actor::Operator,

@@ -16,8 +16,8 @@ use crate::revocation::{Revocations, StalePolicy};
 use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope};
 use crate::{
-    AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, SecretKeys, SystemClock,
-    VerifyingKeys,
+    AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, RegistrationMode,
+    SecretKeys, SystemClock, VerifyingKeys,
 };
 
 /// Names that a stranger could take for the service itself (RFC 2142 among others).
@@ -62,6 +62,7 @@ pub struct EngineBuilder {
     max_sessions: NonZeroU32,
     retention: Retention,
     email_verification: EmailVerification,
+    registration: RegistrationMode,
     hasher: Option<PasswordHasher>,
     policy: PasswordPolicy,
     reserved_usernames: Vec<String>,
@@ -102,6 +103,7 @@ impl EngineBuilder {
                 verification: Duration::from_secs(24 * 3600),
                 password_reset: Duration::from_secs(3600),
                 email_undo: Duration::from_secs(24 * 3600),
+                invitation: Duration::from_secs(7 * 24 * 3600),
             },
             rotation: Rotation::Off,
             idle_ttl: None,
@@ -111,6 +113,7 @@ impl EngineBuilder {
                 events: Duration::from_secs(90 * 24 * 3600),
             },
             email_verification: EmailVerification::Required,
+            registration: RegistrationMode::default(),
             hasher: None,
             policy: PasswordPolicy::default(),
             reserved_usernames: RESERVED_USERNAMES
@@ -207,6 +210,18 @@ impl EngineBuilder {
     /// How long a link to choose a new password is good (default an hour, at most a day).
     pub fn with_password_reset_ttl(mut self, ttl: Duration) -> Self {
         self.links.password_reset = ttl;
+        self
+    }
+
+    /// How long an invitation is good (default 7 days).
+    pub fn with_invitation_ttl(mut self, ttl: Duration) -> Self {
+        self.links.invitation = ttl;
+        self
+    }
+
+    /// Who may make an account (default: [`RegistrationMode::Superuser`]).
+    pub fn with_registration(mut self, mode: RegistrationMode) -> Self {
+        self.registration = mode;
         self
     }
 
@@ -344,6 +359,7 @@ impl EngineBuilder {
             max_sessions: self.max_sessions,
             retention: self.retention,
             email_verification: self.email_verification,
+            registration: self.registration,
             mail_owed: Arc::new(Notify::new()),
             trail: Arc::new(self.trail),
             revocations,

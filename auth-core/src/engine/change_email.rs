@@ -4,7 +4,7 @@ use super::Inner;
 use super::verify_email::parse_address;
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
-use crate::store::{EmailChange, EmailChangeUndo, NewEmailChange, NewMail};
+use crate::store::{EmailChange, EmailChangeId, EmailChangeUndo, NewEmailChange, NewMail};
 use crate::{
     AuthError, EmailChangeRequest, FieldErrors, PasswordHash, Principal, RequestContext,
     RevocationReason,
@@ -73,7 +73,8 @@ impl Inner {
         if self.clock.now() >= claim.expires_at {
             return Err(AuthError::LinkExpired);
         }
-        let change = self.store.find_email_change(claim.change).await?;
+        let change = EmailChangeId::from_uuid(claim.id);
+        let change = self.store.find_email_change(change).await?;
         let change = change.ok_or(AuthError::LinkInvalid)?;
         match change.confirmed_at {
             Some(_) => Err(AuthError::LinkUsed),
@@ -118,7 +119,8 @@ impl Inner {
         if self.clock.now() >= claim.expires_at {
             return Err(AuthError::LinkExpired);
         }
-        let change = self.store.find_email_change(claim.change).await?;
+        let change = EmailChangeId::from_uuid(claim.id);
+        let change = self.store.find_email_change(change).await?;
         let change = change.ok_or(AuthError::LinkInvalid)?;
         match change.undone_at {
             Some(_) => Err(AuthError::LinkUsed),

@@ -6,6 +6,7 @@ mod authorize;
 mod bootstrap;
 mod builder;
 mod change_email;
+mod enroll;
 mod key_change;
 mod log_in;
 mod log_out;
@@ -40,8 +41,8 @@ use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys};
 use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, EmailProof, Housekeeper,
     JwtKeys, Login, PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration,
-    RequestContext, Role, SecretKeys, SessionId, SessionOwner, Superuser, Timestamp, TokenPair,
-    UserId, VerifyingKeys,
+    RegistrationMode, RequestContext, Role, SecretKeys, SessionId, SessionOwner, Superuser,
+    Timestamp, TokenPair, UserId, VerifyingKeys,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -86,6 +87,7 @@ struct Inner {
     retention: Retention,
     links: MailLinks,
     email_verification: EmailVerification,
+    registration: RegistrationMode,
     templates: MailTemplates,
     mail_owed: Arc<Notify>,
     trail: Arc<AuditTrail>,
@@ -159,6 +161,9 @@ impl Engine {
         let letters = Letters {
             users: Arc::<dyn Store>::clone(&inner.store),
             email_changes: Arc::<dyn Store>::clone(&inner.store),
+            enrollments: Arc::<dyn Store>::clone(&inner.store),
+            throttle: Arc::<dyn Store>::clone(&inner.store),
+            throttle_keys: inner.throttle_keys.clone(),
             links: inner.links.clone(),
             templates: inner.templates.clone(),
             email_verification: inner.email_verification,
@@ -202,6 +207,11 @@ impl AuthService for Engine {
     ) -> Result<UserId, AuthError> {
         let inner = &self.inner;
         let (by, reserved) = (Actor::User(by.user_id()), &inner.reserved_usernames);
+        if inner.registration == RegistrationMode::Closed {
+            let refused = AuthError::RegistrationClosed;
+            inner.note_refused_registration(by, &refused, context);
+            return Err(refused);
+        }
         let created = inner.create_user(by, user, reserved, EmailProof::ByMail, context);
         Ok(created.await?.id)
     }

@@ -22,11 +22,20 @@ impl Inner {
         let created = self.try_create_user(by, registration, reserved, proof, context);
         let created = created.await;
         if let Err(error) = &created {
-            let code = error.code().into();
-            let act = AuditAct::RegistrationRefused { code };
-            self.trail.note(self.event(act, by, context));
+            self.note_refused_registration(by, error, context);
         }
         created
+    }
+
+    pub(super) fn note_refused_registration(
+        &self,
+        by: Actor,
+        error: &AuthError,
+        context: &RequestContext,
+    ) {
+        let code = error.code().into();
+        let act = AuditAct::RegistrationRefused { code };
+        self.trail.note(self.event(act, by, context));
     }
 
     async fn try_create_user(

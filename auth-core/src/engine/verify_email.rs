@@ -26,6 +26,9 @@ impl Inner {
         token: &str,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
+        if let Some(claim) = self.links.sign_up.open(token) {
+            return self.complete_sign_up(claim, context).await;
+        }
         let claim = self
             .links
             .verification

@@ -7,8 +7,10 @@ use super::links::MailLinks;
 use super::templates::Words;
 use super::{Mail, MailKind, MailTemplates, TemplateError};
 use crate::store::{
-    ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, StoreError, UserStore,
+    ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EnrollmentStore, StoreError,
+    ThrottleStore, UserStore,
 };
+use crate::token::ThrottleKeys;
 use crate::{Clock, EmailAddress, EmailVerification, User};
 
 /// Writes the mails that are owed.
@@ -19,6 +21,9 @@ use crate::{Clock, EmailAddress, EmailVerification, User};
 pub struct Letters {
     pub(crate) users: Arc<dyn UserStore>,
     pub(crate) email_changes: Arc<dyn EmailChangeStore>,
+    pub(crate) enrollments: Arc<dyn EnrollmentStore>,
+    pub(crate) throttle: Arc<dyn ThrottleStore>,
+    pub(crate) throttle_keys: ThrottleKeys,
     pub(crate) links: MailLinks,
     pub(crate) templates: MailTemplates,
     pub(crate) email_verification: EmailVerification,
@@ -29,14 +34,30 @@ impl Letters {
     /// Writes the mail, unless it is owed no longer.
     pub(super) async fn write(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
         match owed.kind {
-            MailKind::VerifyEmail => self.verify_email(&owed.to).await,
+            MailKind::VerifyEmail => self.verify_email(owed).await,
             MailKind::ResetPassword => self.reset_password(&owed.to).await,
             MailKind::ConfirmEmailChange => self.confirm_email_change(owed).await,
             MailKind::EmailChanged => self.email_changed(owed).await,
+            MailKind::ConfirmSignUp | MailKind::AccountExists | MailKind::UsernameTaken => {
+                self.sign_up(owed).await
+            }
+            MailKind::Invitation => self.invitation(owed).await,
         }
     }
 
-    async fn verify_email(&self, to: &EmailAddress) -> Result<Option<Mail>, LetterError> {
+    async fn verify_email(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
+        let letter = self.verification_of(&owed.to).await?;
+        match letter {
+            Some(_) => Ok(letter),
+            None => self.sign_up_again(owed).await,
+        }
+    }
+
+    /// The link for a user who has not verified the address.
+    pub(super) async fn verification_of(
+        &self,
+        to: &EmailAddress,
+    ) -> Result<Option<Mail>, LetterError> {
         let Some((user, verification)) = self.users.begin_email_verification(to).await? else {
             return Ok(None);
         };
@@ -126,7 +147,7 @@ impl Letters {
         lifetime: Duration,
     ) -> Result<Option<Mail>, LetterError> {
         let words = Words {
-            username: &user.username,
+            username: user.username.as_str(),
             address,
             link,
             lifetime,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::store::EmailChangeId;
-use crate::token::{EmailChangeTokens, PasswordResetTokens, VerificationTokens};
+use crate::store::{EmailChangeId, Enrollee, EnrollmentOrigin};
+use crate::token::{PasswordResetTokens, RecordTokens, VerificationTokens};
 use crate::{EmailAddress, Generation, PasswordHash, SecretKeys, Timestamp, UserId};
 
 /// Where links lead, what they carry, and how long they are good.
@@ -14,8 +14,10 @@ pub(crate) struct MailLinks {
     lifetimes: LinkLifetimes,
     pub(crate) verification: VerificationTokens,
     pub(crate) password_reset: PasswordResetTokens,
-    pub(crate) email_change: EmailChangeTokens,
-    pub(crate) email_undo: EmailChangeTokens,
+    pub(crate) email_change: RecordTokens,
+    pub(crate) email_undo: RecordTokens,
+    pub(crate) sign_up: RecordTokens,
+    pub(crate) invitation: RecordTokens,
 }
 
 /// How long links are good.
@@ -26,6 +28,7 @@ pub(crate) struct LinkLifetimes {
     pub(crate) password_reset: Duration,
     /// From the confirmation of the change on.
     pub(crate) email_undo: Duration,
+    pub(crate) invitation: Duration,
 }
 
 impl MailLinks {
@@ -35,8 +38,10 @@ impl MailLinks {
             lifetimes,
             verification: VerificationTokens::new(keys),
             password_reset: PasswordResetTokens::new(keys),
-            email_change: EmailChangeTokens::for_confirmation(keys),
-            email_undo: EmailChangeTokens::for_undo(keys),
+            email_change: RecordTokens::for_email_change(keys),
+            email_undo: RecordTokens::for_email_undo(keys),
+            sign_up: RecordTokens::for_sign_up(keys),
+            invitation: RecordTokens::for_invitation(keys),
         }
     }
 
@@ -72,13 +77,28 @@ impl MailLinks {
 
     pub(super) fn confirm_email_change(&self, change: EmailChangeId, now: Timestamp) -> String {
         let expires_at = now + self.lifetimes.verification;
-        let token = self.email_change.issue(change, expires_at);
+        let token = self.email_change.issue(change.as_uuid(), expires_at);
         self.to("api/auth/email/change/confirm", token.expose())
     }
 
     pub(super) fn undo_email_change(&self, change: EmailChangeId, until: Timestamp) -> String {
-        let token = self.email_undo.issue(change, until);
+        let token = self.email_undo.issue(change.as_uuid(), until);
         self.to("api/auth/email/change/undo", token.expose())
+    }
+
+    /// Where an enrollment is completed: what was signed up for is confirmed where addresses are.
+    pub(super) fn complete_enrollment(&self, enrollment: &Enrollee, now: Timestamp) -> String {
+        let (page, tokens, lifetime) = match enrollment.origin {
+            EnrollmentOrigin::SignUp { .. } => {
+                ("verify", &self.sign_up, self.lifetimes.verification)
+            }
+            EnrollmentOrigin::Invitation { .. } => {
+                ("accept", &self.invitation, self.lifetimes.invitation)
+            }
+        };
+        let expires_at = (now + lifetime).min(enrollment.expires_at);
+        let token = tokens.issue(enrollment.id.as_uuid(), expires_at);
+        self.to(&format!("api/register/{page}"), token.expose())
     }
 
     /// A token is base64url: it goes into a query as it is.

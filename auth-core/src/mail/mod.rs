@@ -1,5 +1,6 @@
 //! Mail: what is written, how it travels, and the worker that empties the outbox.
 
+mod enrollment_letters;
 #[cfg(feature = "mail-folder")]
 mod folder;
 mod letters;
@@ -41,14 +42,26 @@ pub enum MailKind {
     ConfirmEmailChange,
     /// The notice that the address was changed, to the former one, with the link that undoes it.
     EmailChanged,
+    /// The link that completes what was signed up for.
+    ConfirmSignUp,
+    /// The notice to who has an account already that somebody signed up with the address.
+    AccountExists,
+    /// The notice to who signed up that the name is taken.
+    UsernameTaken,
+    /// The link that lets the invited choose name and password.
+    Invitation,
 }
 
 impl MailKind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 8] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::ConfirmEmailChange,
         Self::EmailChanged,
+        Self::ConfirmSignUp,
+        Self::AccountExists,
+        Self::UsernameTaken,
+        Self::Invitation,
     ];
 
     /// The stable name that a store keeps.
@@ -59,6 +72,10 @@ impl MailKind {
             Self::ResetPassword => "reset_password",
             Self::ConfirmEmailChange => "confirm_email_change",
             Self::EmailChanged => "email_changed",
+            Self::ConfirmSignUp => "confirm_sign_up",
+            Self::AccountExists => "account_exists",
+            Self::UsernameTaken => "username_taken",
+            Self::Invitation => "invitation",
         }
     }
 

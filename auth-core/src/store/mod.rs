@@ -8,6 +8,7 @@
 
 mod accounts;
 mod email_changes;
+mod enrollments;
 mod events;
 mod housekeeping;
 #[cfg(feature = "postgres")]
@@ -33,6 +34,7 @@ pub use self::accounts::{AccountStore, PasswordReplacement};
 pub use self::email_changes::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, NewEmailChange,
 };
+pub use self::enrollments::{Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore};
 pub use self::events::{EventFilter, EventStore};
 pub use self::housekeeping::HousekeepingStore;
 #[cfg(feature = "postgres")]
@@ -57,6 +59,7 @@ pub trait Store:
     UserStore
     + AccountStore
     + EmailChangeStore
+    + EnrollmentStore
     + SessionStore
     + RevocationStore
     + ThrottleStore

@@ -7,11 +7,11 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::{Ending, EventFilter, StoreError, TryRecord, UserFilter};
+use super::{Ending, EnrollmentOrigin, EventFilter, StoreError, TryRecord, UserFilter};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
-use crate::{Generation, RotationKey, SessionId, Timestamp, UserId};
+use crate::{Generation, PasswordHash, RotationKey, SessionId, Timestamp, UserId, Username};
 
 /// The table that remembers which migrations were applied; the host application may be a user of
 /// sqlx too, and then the usual name is its own.
@@ -106,6 +106,24 @@ pub(super) fn request(event: &AuditEvent) -> Option<&str> {
 pub(super) fn event_range(filter: &EventFilter) -> (Uuid, Uuid) {
     let first = filter.since.map_or(Uuid::nil(), AuditEvent::first_id_at);
     (first, filter.before.unwrap_or(Uuid::max()))
+}
+
+/// What stands in a row with a name is a sign-up.
+pub(super) fn enrollment_origin(
+    username: Option<String>,
+    canonical: Option<String>,
+    password_hash: Option<String>,
+    invited_by: Option<Uuid>,
+) -> EnrollmentOrigin {
+    match (username, canonical, password_hash) {
+        (Some(username), Some(canonical), Some(hash)) => EnrollmentOrigin::SignUp {
+            username: Username::from_stored(username, canonical),
+            password_hash: PasswordHash::from_stored(hash),
+        },
+        _ => EnrollmentOrigin::Invitation {
+            by: invited_by.map(UserId::from_uuid),
+        },
+    }
 }
 
 pub(super) fn session_revocation(session: SessionId, expires_at: Timestamp) -> Revocation {

@@ -1,4 +1,4 @@
-//! What the links carry that change a password or an address.
+//! What the links carry that make an account, or change its password or address.
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::keys::SecretKeys;
 use super::opaque::Sealer;
 use crate::secret::secret_string;
-use crate::store::EmailChangeId;
 use crate::{EmailAddress, PasswordHash, Timestamp, UserId};
 
 secret_string! {
@@ -85,47 +84,60 @@ fn replaced(hash: &PasswordHash, address: &EmailAddress) -> [u8; 32] {
         .into()
 }
 
-/// Makes the tokens that confirm a change of address, or that undo it.
+/// Makes the tokens of what a database keeps until its link is used: each purpose has its own.
 #[derive(Clone, Debug)]
-pub(crate) struct EmailChangeTokens {
+pub(crate) struct RecordTokens {
     sealer: Sealer,
 }
 
-/// What a token for a change of address says.
+/// What a token about something that a database keeps says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EmailChangeClaim {
-    pub(crate) change: EmailChangeId,
+pub(crate) struct RecordClaim {
+    pub(crate) id: Uuid,
     pub(crate) expires_at: Timestamp,
 }
 
-impl EmailChangeTokens {
-    pub(crate) fn for_confirmation(keys: &SecretKeys) -> Self {
-        Self {
-            sealer: Sealer::new(keys, "auth e-mail change v1", "aet_"),
-        }
+impl RecordTokens {
+    /// Those that confirm a change of address.
+    pub(crate) fn for_email_change(keys: &SecretKeys) -> Self {
+        Self::new(keys, "auth e-mail change v1", "aet_")
     }
 
-    pub(crate) fn for_undo(keys: &SecretKeys) -> Self {
-        Self {
-            sealer: Sealer::new(keys, "auth e-mail change undo v1", "aut_"),
-        }
+    /// Those that undo a change of address.
+    pub(crate) fn for_email_undo(keys: &SecretKeys) -> Self {
+        Self::new(keys, "auth e-mail change undo v1", "aut_")
     }
 
-    pub(crate) fn issue(&self, change: EmailChangeId, expires_at: Timestamp) -> LinkToken {
+    /// Those that complete what was signed up for.
+    pub(crate) fn for_sign_up(keys: &SecretKeys) -> Self {
+        Self::new(keys, "auth sign-up v1", "ast_")
+    }
+
+    /// Those that let the invited choose name and password.
+    pub(crate) fn for_invitation(keys: &SecretKeys) -> Self {
+        Self::new(keys, "auth invitation v1", "ait_")
+    }
+
+    fn new(keys: &SecretKeys, purpose: &str, prefix: &'static str) -> Self {
+        let sealer = Sealer::new(keys, purpose, prefix);
+        Self { sealer }
+    }
+
+    pub(crate) fn issue(&self, id: Uuid, expires_at: Timestamp) -> LinkToken {
         let mut payload = Vec::with_capacity(25);
         payload.push(VERSION);
-        payload.extend_from_slice(change.as_uuid().as_bytes());
+        payload.extend_from_slice(id.as_bytes());
         payload.extend_from_slice(&expires_at.unix_seconds().to_be_bytes());
         LinkToken::new(self.sealer.seal(&payload))
     }
 
     /// Reads a token that we have made for this purpose, and nothing of any other string.
-    pub(crate) fn open(&self, token: &str) -> Option<EmailChangeClaim> {
+    pub(crate) fn open(&self, token: &str) -> Option<RecordClaim> {
         let payload: [u8; 25] = self.sealer.open(token)?;
         let (version, rest) = payload.split_first_chunk::<1>()?;
-        let (change, rest) = rest.split_first_chunk::<16>()?;
-        (*version == [VERSION]).then_some(EmailChangeClaim {
-            change: EmailChangeId::from_uuid(Uuid::from_bytes(*change)),
+        let (id, rest) = rest.split_first_chunk::<16>()?;
+        (*version == [VERSION]).then_some(RecordClaim {
+            id: Uuid::from_bytes(*id),
             expires_at: Timestamp::from_unix_seconds(i64::from_be_bytes(*rest.first_chunk()?)),
         })
     }
@@ -161,22 +173,30 @@ mod tests {
 
     #[test]
     fn s8_1_a_link_is_good_for_one_purpose_and_in_one_spelling() {
-        let change = EmailChangeId::generate();
-        let confirm = EmailChangeTokens::for_confirmation(&keys());
-        let undo = EmailChangeTokens::for_undo(&keys());
-        let token = confirm.issue(change, SOON);
-        let expected = EmailChangeClaim {
-            change,
+        let id = Uuid::now_v7();
+        let purposes = [
+            ("aet_", RecordTokens::for_email_change(&keys())),
+            ("aut_", RecordTokens::for_email_undo(&keys())),
+            ("ast_", RecordTokens::for_sign_up(&keys())),
+            ("ait_", RecordTokens::for_invitation(&keys())),
+        ];
+        let expected = Some(RecordClaim {
+            id,
             expires_at: SOON,
-        };
-        assert_eq!(confirm.open(token.expose()), Some(expected));
-        assert_eq!(undo.open(token.expose()), None);
-        assert_eq!(undo.open(&token.expose().replace("aet_", "aut_")), None);
-        for position in 0..token.expose().len() {
-            let mut changed: Vec<char> = token.expose().chars().collect();
-            changed[position] = if changed[position] == 'A' { 'B' } else { 'A' };
-            let changed: String = changed.into_iter().collect();
-            assert_eq!(confirm.open(&changed), None, "{changed}");
+        });
+        for (prefix, tokens) in &purposes {
+            let token = tokens.issue(id, SOON);
+            for (other, others) in &purposes {
+                let renamed = token.expose().replace(prefix, other);
+                let is_same = prefix == other;
+                assert_eq!(others.open(&renamed), expected.filter(|_| is_same));
+            }
+            for position in 0..token.expose().len() {
+                let mut changed: Vec<char> = token.expose().chars().collect();
+                changed[position] = if changed[position] == 'A' { 'B' } else { 'A' };
+                let changed: String = changed.into_iter().collect();
+                assert_eq!(tokens.open(&changed), None, "{changed}");
+            }
         }
     }
 }

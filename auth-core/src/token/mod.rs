@@ -19,7 +19,7 @@ pub(crate) use claims::{is_reserved, other_members};
 pub(crate) use jws::MAX_TOKEN_BYTES;
 pub use jwt_keys::JwtKeys;
 pub use keys::{RandomnessUnavailable, SecretKey, SecretKeys, WeakKey};
-pub(crate) use links::{EmailChangeTokens, PasswordResetTokens};
+pub(crate) use links::{PasswordResetTokens, RecordClaim, RecordTokens};
 pub use refresh::RefreshToken;
 pub(crate) use refresh::RefreshTokens;
 pub(crate) use throttle::ThrottleKeys;

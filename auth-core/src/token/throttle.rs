@@ -5,8 +5,8 @@ use std::fmt;
 use hmac::Mac as _;
 
 use super::keys::{HmacSha256, SecretKeys};
-use crate::ClientNetwork;
 use crate::store::ThrottleKey;
+use crate::{ClientNetwork, EmailAddress};
 
 /// Makes the keys of what is throttled.
 #[derive(Clone)]
@@ -33,6 +33,11 @@ impl ThrottleKeys {
     /// The account, tried from this network.
     pub(crate) fn pair(&self, name: &str, network: ClientNetwork) -> ThrottleKey {
         self.key(&["pair", &network.to_string(), name])
+    }
+
+    /// The address that strangers may let us write to.
+    pub(crate) fn address(&self, email: &EmailAddress) -> ThrottleKey {
+        self.key(&["address", email.key()])
     }
 
     /// Each part with its length, so that two lists of parts are never the same text.
@@ -72,6 +77,8 @@ mod tests {
             keys.pair("alice", one),
             keys.pair("alice", other),
             keys.pair("bob", one),
+            keys.address(&"alice@example.org".parse().unwrap()),
+            keys.account("alice@example.org"),
         ];
         for (index, key) in all.iter().enumerate() {
             assert_eq!(all.iter().position(|other| other == key), Some(index));

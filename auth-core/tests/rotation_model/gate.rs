@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
     AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore,
-    EmailChangeUndo, EmailConfirmation, Ending, EventFilter, EventStore, HousekeepingStore,
-    NewEmailChange, NewMail, NewSession, NewUser, OutboxStore, PasswordReplacement, RevocationFeed,
-    RevocationStore, SessionRotation, SessionStore, Store, StoreError, ThrottleKey, ThrottleStore,
-    TryBudget, UserFilter, UserStore,
+    EmailChangeUndo, EmailConfirmation, Ending, Enrollee, EnrollmentId, EnrollmentStore,
+    EventFilter, EventStore, HousekeepingStore, NewEmailChange, NewMail, NewSession, NewUser,
+    OutboxStore, PasswordReplacement, RevocationFeed, RevocationStore, SessionRotation,
+    SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Roles, Session, SessionId, Timestamp, User, UserId,
@@ -269,6 +269,42 @@ impl EmailChangeStore for GatedStore {
 
     async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.store.remove_email_changes(before, limit).await
+    }
+}
+
+#[async_trait]
+impl EnrollmentStore for GatedStore {
+    async fn begin_enrollment(
+        &self,
+        enrollment: &Enrollee,
+        mail: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.store.begin_enrollment(enrollment, mail, event).await
+    }
+
+    async fn find_enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollee>, StoreError> {
+        self.store.find_enrollment(id).await
+    }
+
+    async fn find_enrollment_of(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<Enrollee>, StoreError> {
+        self.store.find_enrollment_of(email).await
+    }
+
+    async fn complete_enrollment(
+        &self,
+        id: EnrollmentId,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.store.complete_enrollment(id, user, event).await
+    }
+
+    async fn remove_enrollments(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.remove_enrollments(before, limit).await
     }
 }
 

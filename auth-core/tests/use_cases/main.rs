@@ -11,6 +11,7 @@ mod email_change;
 mod housekeeping;
 #[cfg(feature = "foreign-hashes")]
 mod imported;
+mod invitation;
 mod login;
 mod outage;
 mod password_reset;
@@ -18,6 +19,7 @@ mod races;
 mod registration;
 mod revocation;
 mod sessions;
+mod sign_up;
 #[path = "../support/mod.rs"]
 mod support;
 mod throttle;

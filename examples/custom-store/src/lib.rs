@@ -2,6 +2,7 @@
 
 mod accounts;
 mod email_changes;
+mod enrollments;
 mod housekeeping;
 mod revocations;
 mod throttle;
@@ -15,9 +16,9 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
-    ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, EventFilter, EventStore,
-    NewMail, NewSession, NewUser, OutboxStore, SessionRotation, SessionStore, Store, StoreError,
-    ThrottleKey, TryRecord, UserFilter, UserStore,
+    ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, Enrollee, EventFilter,
+    EventStore, NewMail, NewSession, NewUser, OutboxStore, SessionRotation, SessionStore, Store,
+    StoreError, ThrottleKey, TryRecord, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -37,6 +38,8 @@ struct Tables {
     outbox: HashMap<Uuid, MailRow>,
     events: BTreeMap<Uuid, AuditEvent>,
     email_changes: BTreeMap<EmailChangeId, EmailChange>,
+    /// By the key of the address.
+    enrollments: HashMap<String, Enrollee>,
     leases: HashMap<String, Timestamp>,
     revocations: watch::Sender<Vec<Revocation>>,
     tries: HashMap<ThrottleKey, TryRecord>,

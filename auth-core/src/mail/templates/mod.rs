@@ -8,7 +8,7 @@ use std::time::Duration;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 use super::{Mail, MailKind};
-use crate::{EmailAddress, Username};
+use crate::EmailAddress;
 
 /// The templates of the mails, in the language of Jinja ([`minijinja`]).
 ///
@@ -18,10 +18,10 @@ use crate::{EmailAddress, Username};
 ///
 /// | variable | example |
 /// |---|---|
-/// | `username` | `alice` |
+/// | `username` | `alice`; an empty string in an invitation |
 /// | `address` | the e-mail address; where it is being changed, the new one |
-/// | `link` | `https://example.org/api/register/verify/?token=...` |
-/// | `expires_in` | `24 hours` |
+/// | `link` | `https://example.org/api/register/verify/?token=...`; an empty string in a notice without one |
+/// | `expires_in` | `24 hours`; an empty string where there is no link |
 /// | `service` | the name of the service, or an empty string |
 ///
 /// Variables are escaped in HTML. A variable that does not exist is an error, and a template that
@@ -52,6 +52,10 @@ pub struct MailTemplates {
     reset_password: Arc<Texts>,
     confirm_email_change: Arc<Texts>,
     email_changed: Arc<Texts>,
+    confirm_sign_up: Arc<Texts>,
+    account_exists: Arc<Texts>,
+    username_taken: Arc<Texts>,
+    invitation: Arc<Texts>,
     service: Arc<str>,
 }
 
@@ -64,8 +68,10 @@ struct Texts {
 
 /// What the variables of a mail are made of.
 pub(super) struct Words<'a> {
-    pub(super) username: &'a Username,
+    /// Empty where there is none yet.
+    pub(super) username: &'a str,
     pub(super) address: &'a EmailAddress,
+    /// Empty where there is nothing to do.
     pub(super) link: &'a str,
     pub(super) lifetime: Duration,
 }
@@ -89,6 +95,10 @@ impl Default for MailTemplates {
             reset_password: built_in!("reset_password"),
             confirm_email_change: built_in!("confirm_email_change"),
             email_changed: built_in!("email_changed"),
+            confirm_sign_up: built_in!("confirm_sign_up"),
+            account_exists: built_in!("account_exists"),
+            username_taken: built_in!("username_taken"),
+            invitation: built_in!("invitation"),
             service: "".into(),
         }
     }
@@ -179,9 +189,12 @@ impl MailTemplates {
         to: &EmailAddress,
         words: &Words<'_>,
     ) -> Result<Mail, TemplateError> {
-        let lifetime = spoken(words.lifetime);
+        let lifetime = match words.link {
+            "" => String::new(),
+            _ => spoken(words.lifetime),
+        };
         let variables = variables(
-            words.username.as_str(),
+            words.username,
             words.address.as_str(),
             words.link,
             &lifetime,
@@ -202,6 +215,10 @@ impl MailTemplates {
             MailKind::ResetPassword => &self.reset_password,
             MailKind::ConfirmEmailChange => &self.confirm_email_change,
             MailKind::EmailChanged => &self.email_changed,
+            MailKind::ConfirmSignUp => &self.confirm_sign_up,
+            MailKind::AccountExists => &self.account_exists,
+            MailKind::UsernameTaken => &self.username_taken,
+            MailKind::Invitation => &self.invitation,
         }
     }
 
@@ -211,6 +228,10 @@ impl MailTemplates {
             MailKind::ResetPassword => &mut self.reset_password,
             MailKind::ConfirmEmailChange => &mut self.confirm_email_change,
             MailKind::EmailChanged => &mut self.email_changed,
+            MailKind::ConfirmSignUp => &mut self.confirm_sign_up,
+            MailKind::AccountExists => &mut self.account_exists,
+            MailKind::UsernameTaken => &mut self.username_taken,
+            MailKind::Invitation => &mut self.invitation,
         }
     }
 
@@ -320,9 +341,12 @@ mod tests {
     fn written_of(kind: MailKind, templates: &MailTemplates, username: &str) -> Mail {
         let to = "bob@example.org".parse().unwrap();
         let words = Words {
-            username: &Username::for_lookup(username).unwrap(),
+            username,
             address: &"new@example.org".parse().unwrap(),
-            link: LINK,
+            link: match kind {
+                MailKind::AccountExists | MailKind::UsernameTaken => "",
+                _ => LINK,
+            },
             lifetime: Duration::from_secs(24 * 60 * 60),
         };
         templates.write(kind, &to, &words).unwrap()
@@ -333,14 +357,23 @@ mod tests {
         let templates = MailTemplates::default().with_service_name("Example");
         for kind in MailKind::ALL {
             let mail = written_of(kind, &templates, "bob");
+            let notices = [MailKind::AccountExists, MailKind::UsernameTaken];
             assert!(mail.subject.contains("Example"), "{mail:?}");
             for text in [&mail.text, &mail.html] {
-                assert!(text.contains("Hello bob"), "{text}");
-                assert!(text.contains("24 hours"), "{text}");
+                let greeting = match kind {
+                    MailKind::Invitation => "Hello",
+                    _ => "Hello bob",
+                };
+                assert!(text.contains(greeting), "{text}");
+                assert_eq!(
+                    text.contains("24 hours"),
+                    !notices.contains(&kind),
+                    "{text}"
+                );
                 assert!(!text.contains("{%") && !text.contains("{{"), "{text}");
             }
-            assert!(mail.text.contains(LINK), "{}", mail.text);
-            assert!(mail.html.contains("href=\"https:"), "{}", mail.html);
+            assert_eq!(mail.text.contains(LINK), !notices.contains(&kind));
+            assert_eq!(mail.html.contains("href="), !notices.contains(&kind));
             let of_change = [MailKind::ConfirmEmailChange, MailKind::EmailChanged];
             assert_eq!(
                 mail.text.contains("new@example.org"),

@@ -9,9 +9,11 @@ use super::*;
 use crate::audit::AuditEvent;
 use crate::mail::{LinkLifetimes, Mail, MailError, MailKind, MailLinks, MailTemplates};
 use crate::store::{
-    ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, EmailConfirmation,
-    Ending, NewEmailChange, NewMail, NewUser, OutboxStore, UserFilter, UserStore,
+    Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo,
+    EmailConfirmation, Ending, Enrollee, EnrollmentId, EnrollmentStore, NewEmailChange, NewMail,
+    NewUser, OutboxStore, ThrottleKey, ThrottleStore, TryBudget, UserFilter, UserStore,
 };
+use crate::token::ThrottleKeys;
 use crate::{
     EmailAddress, EmailVerification, Generation, PasswordHash, SecretKey, SecretKeys, Timestamp,
     User, UserId, Username,
@@ -278,6 +280,54 @@ impl EmailChangeStore for Outbox {
     }
 }
 
+#[async_trait]
+impl EnrollmentStore for Outbox {
+    async fn begin_enrollment(
+        &self,
+        _: &Enrollee,
+        _: &NewMail,
+        _: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn find_enrollment(&self, _: EnrollmentId) -> Result<Option<Enrollee>, StoreError> {
+        unreachable!()
+    }
+
+    async fn find_enrollment_of(&self, _: &EmailAddress) -> Result<Option<Enrollee>, StoreError> {
+        Ok(None)
+    }
+
+    async fn complete_enrollment(
+        &self,
+        _: EnrollmentId,
+        _: &NewUser,
+        _: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+
+    async fn remove_enrollments(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl ThrottleStore for Outbox {
+    async fn take_tries(&self, _: &[TryBudget], _: Timestamp) -> Result<Admission, StoreError> {
+        unreachable!()
+    }
+
+    async fn give_back_tries(&self, _: &[ThrottleKey], _: Timestamp) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn remove_tries(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        unreachable!()
+    }
+}
+
 /// Answers as scripted, then takes everything; each mail waits for a permit of the gate.
 #[derive(Debug)]
 struct Postman {
@@ -335,6 +385,9 @@ fn closed_office() -> (Office, MailWorker) {
     let letters = Letters {
         users: outbox.clone(),
         email_changes: outbox.clone(),
+        enrollments: outbox.clone(),
+        throttle: outbox.clone(),
+        throttle_keys: ThrottleKeys::new(&secret_keys()),
         links: links(),
         templates: MailTemplates::default(),
         email_verification: EmailVerification::Required,
@@ -361,13 +414,17 @@ fn closed_office() -> (Office, MailWorker) {
 }
 
 fn links() -> MailLinks {
-    let secret = SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0").unwrap();
     let lifetimes = LinkLifetimes {
         verification: LIFETIME,
         password_reset: LIFETIME,
         email_undo: LIFETIME,
+        invitation: LIFETIME,
     };
-    MailLinks::new(&SecretKeys::new(secret), "https://auth.example/", lifetimes)
+    MailLinks::new(&secret_keys(), "https://auth.example/", lifetimes)
+}
+
+fn secret_keys() -> SecretKeys {
+    SecretKeys::new(SecretKey::parse("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0").unwrap())
 }
 
 impl Office {

@@ -3,6 +3,7 @@
 mod accounts;
 mod connection;
 mod email_changes;
+mod enrollments;
 mod error;
 mod events;
 mod housekeeping;

@@ -139,7 +139,7 @@ async fn register(
     Ok(Change::Done)
 }
 
-async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(), Error> {
+pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(), Error> {
     let user = &new.user;
     sqlx::query(
         "INSERT INTO auth_users

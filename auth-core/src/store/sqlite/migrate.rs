@@ -73,6 +73,11 @@ fn migrations() -> Vec<Migration> {
             include_str!("../../../migrations/sqlite/0013_email_changes.sql"),
         ),
         stored::migration(
+            14,
+            "enrollments",
+            include_str!("../../../migrations/sqlite/0014_enrollments.sql"),
+        ),
+        stored::migration(
             15,
             "email_reservations",
             include_str!("../../../migrations/sqlite/0015_email_reservations.sql"),

@@ -7,6 +7,7 @@
 mod accounts;
 mod connection;
 mod email_changes;
+mod enrollments;
 mod error;
 mod events;
 mod housekeeping;

@@ -95,7 +95,10 @@ impl UserStore for SqliteStore {
     }
 }
 
-async fn insert_user(executor: impl SqliteExecutor<'_>, new: &NewUser) -> Result<(), Error> {
+pub(super) async fn insert_user(
+    executor: impl SqliteExecutor<'_>,
+    new: &NewUser,
+) -> Result<(), Error> {
     let user = &new.user;
     sqlx::query(
         "INSERT INTO auth_users

@@ -27,6 +27,7 @@
 
 mod accounts;
 mod email_changes;
+mod enrollments;
 mod events;
 mod fixtures;
 mod housekeeping;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 pub use self::accounts::*;
 pub use self::email_changes::*;
+pub use self::enrollments::*;
 pub use self::events::*;
 pub use self::housekeeping::*;
 pub use self::outbox::*;
@@ -160,6 +162,14 @@ macro_rules! store_conformance {
             s8_1_a_former_address_is_reserved_while_it_can_come_back
             s8_1_nobody_slips_in_while_an_address_is_given_up
             s12_6_removes_old_changes_of_addresses
+            finds_an_enrollment_as_it_was_begun
+            s8_1_a_newer_enrollment_replaces_the_earlier
+            s8_1_an_enrollment_is_completed_once
+            s8_1_a_reserved_address_makes_no_user
+            s8_9_a_taken_name_or_address_leaves_the_enrollment_pending
+            s8_9_of_many_completions_of_an_enrollment_one_makes_a_user
+            s8_9_of_many_enrollments_of_one_address_one_stays
+            s12_6_removes_expired_enrollments
             s7_5_a_session_beyond_the_bound_is_revoked
             s7_7_a_feed_misses_none_of_many_revocations_at_once
             s7_7_a_feed_tells_what_was_revoked_before_it_and_since
@@ -212,6 +222,7 @@ mod tests {
             include_str!("throttle.rs"),
             include_str!("accounts.rs"),
             include_str!("email_changes.rs"),
+            include_str!("enrollments.rs"),
             include_str!("revocations.rs"),
             include_str!("housekeeping.rs"),
         ] {

@@ -1,0 +1,241 @@
+//! People make accounts for themselves: they sign up, or accept an invitation.
+
+use async_trait::async_trait;
+
+use super::administration::actor;
+use super::verify_email::parse_address;
+use super::{Engine, Inner};
+use crate::audit::{Actor, AuditAct, AuditEvent};
+use crate::housekeeping::MAIL_DELAY;
+use crate::mail::MailKind;
+use crate::store::{Enrollee, EnrollmentId, EnrollmentOrigin, NewMail, NewUser};
+use crate::token::RecordClaim;
+use crate::{
+    Administrator, AuthError, EmailAddress, Enrollment, Login, PasswordHash, Registration,
+    RegistrationMode, RequestContext, TakenNames, User, UserId, Username,
+};
+
+#[async_trait]
+impl Enrollment for Engine {
+    fn registration_mode(&self) -> RegistrationMode {
+        self.inner.registration
+    }
+
+    async fn sign_up(&self, user: Registration, context: &RequestContext) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let begun = inner.sign_up(user, context).await;
+        if let Err(error) = &begun {
+            inner.note_refused_registration(Actor::Anonymous, error, context);
+        }
+        begun
+    }
+
+    async fn invite(
+        &self,
+        by: Administrator,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<EnrollmentId, AuthError> {
+        let inner = &self.inner;
+        let invited = inner.invite(by, email, context).await;
+        if let Err(error) = &invited {
+            inner.note_refused_invitation(actor(by), error, context);
+        }
+        invited
+    }
+
+    async fn accept_invitation(
+        &self,
+        token: &str,
+        login: Login,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let accepted = inner.accept_invitation(token, login, context).await;
+        if let Err(error) = &accepted {
+            inner.note_refused_invitation(Actor::Anonymous, error, context);
+        }
+        accepted
+    }
+}
+
+impl Inner {
+    /// Asks nothing about the address: whether somebody has it is found out by the worker, where
+    /// nobody can measure it.
+    async fn sign_up(
+        &self,
+        registration: Registration,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let RegistrationMode::Open { taken_names } = self.registration else {
+            return Err(AuthError::RegistrationClosed);
+        };
+        let reserved = &self.reserved_usernames;
+        let accepted = self.accept(registration, reserved).await?;
+        let username = accepted.username;
+        if taken_names == TakenNames::Told
+            && self.store.find_credentials(&username).await?.is_some()
+        {
+            return Err(AuthError::UsernameTaken);
+        }
+        let password_hash = self.hasher.hash(accepted.password).await?;
+        let event = self.event(AuditAct::SignUpRequested, Actor::Anonymous, context);
+        let origin = EnrollmentOrigin::SignUp {
+            username,
+            password_hash,
+        };
+        let expires_at = event.at + MAIL_DELAY + self.links.lifetimes().verification;
+        let id = EnrollmentId::generate();
+        let enrollment = Enrollee::new(id, accepted.email, origin, event.at, expires_at);
+        self.begin(&enrollment, MailKind::ConfirmSignUp, &event)
+            .await
+    }
+
+    async fn invite(
+        &self,
+        by: Administrator,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<EnrollmentId, AuthError> {
+        self.require_invitations()?;
+        let email = parse_address(email)?;
+        if self
+            .store
+            .find_credentials_by_email(&email)
+            .await?
+            .is_some()
+        {
+            return Err(AuthError::EmailTaken);
+        }
+        let id = EnrollmentId::generate();
+        let act = AuditAct::UserInvited {
+            invitation: id.as_uuid(),
+        };
+        let event = self.event(act, actor(by), context);
+        let by = match by {
+            Administrator::Superuser(superuser) => Some(superuser.user_id()),
+            Administrator::Operator => None,
+        };
+        let origin = EnrollmentOrigin::Invitation { by };
+        let expires_at = event.at + MAIL_DELAY + self.links.lifetimes().invitation;
+        let enrollment = Enrollee::new(id, email, origin, event.at, expires_at);
+        self.begin(&enrollment, MailKind::Invitation, &event)
+            .await?;
+        Ok(id)
+    }
+
+    async fn begin(
+        &self,
+        enrollment: &Enrollee,
+        kind: MailKind,
+        event: &AuditEvent,
+    ) -> Result<(), AuthError> {
+        let mail = NewMail::new(kind, enrollment.email.clone(), event.at);
+        let mail = mail.about(enrollment.id.as_uuid());
+        self.store
+            .begin_enrollment(enrollment, &mail, event)
+            .await?;
+        self.mail_owed.notify_one();
+        self.trail.tell(event);
+        Ok(())
+    }
+
+    pub(super) async fn complete_sign_up(
+        &self,
+        claim: RecordClaim,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let RegistrationMode::Open { .. } = self.registration else {
+            return Err(AuthError::RegistrationClosed);
+        };
+        let enrollment = self.open_enrollment(claim).await?;
+        match enrollment.origin {
+            EnrollmentOrigin::SignUp {
+                username,
+                password_hash,
+            } => {
+                let user = (username, enrollment.email, password_hash);
+                let act = AuditAct::SignedUp;
+                self.complete(enrollment.id, user, act, context).await
+            }
+            EnrollmentOrigin::Invitation { .. } => Err(AuthError::LinkInvalid),
+        }
+    }
+
+    async fn accept_invitation(
+        &self,
+        token: &str,
+        login: Login,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.require_invitations()?;
+        let claim = self.links.invitation.open(token);
+        let claim = claim.ok_or(AuthError::LinkInvalid)?;
+        let enrollment = self.open_enrollment(claim).await?;
+        let EnrollmentOrigin::Invitation { by } = enrollment.origin else {
+            return Err(AuthError::LinkInvalid);
+        };
+        let email = enrollment.email.as_str();
+        let registration = Registration::new(login.username, login.password, email);
+        let reserved = &self.reserved_usernames;
+        let accepted = self.accept(registration, reserved).await?;
+        let password_hash = self.hasher.hash(accepted.password).await?;
+        let act = AuditAct::InvitationAccepted {
+            invitation: enrollment.id.as_uuid(),
+            invited_by: by,
+        };
+        let user = (accepted.username, enrollment.email, password_hash);
+        self.complete(enrollment.id, user, act, context).await
+    }
+
+    /// The enrollment that a link may complete.
+    async fn open_enrollment(&self, claim: RecordClaim) -> Result<Enrollee, AuthError> {
+        if self.clock.now() >= claim.expires_at {
+            return Err(AuthError::LinkExpired);
+        }
+        let id = EnrollmentId::from_uuid(claim.id);
+        let found = self.store.find_enrollment(id).await?;
+        let enrollment = found.ok_or(AuthError::LinkInvalid)?;
+        match enrollment.completed_at {
+            Some(_) => Err(AuthError::LinkUsed),
+            None => Ok(enrollment),
+        }
+    }
+
+    /// Makes the user, whose address the link has verified.
+    async fn complete(
+        &self,
+        enrollment: EnrollmentId,
+        (username, email, password_hash): (Username, EmailAddress, PasswordHash),
+        act: AuditAct,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let id = UserId::generate();
+        let event = self.event(act, Actor::User(id), context).about(id);
+        let mut user = User::new(id, username, email, event.at);
+        user.email_verified_at = Some(event.at);
+        let user = NewUser::new(user, password_hash);
+        let is_done = self
+            .store
+            .complete_enrollment(enrollment, &user, &event)
+            .await?;
+        if !is_done {
+            return Err(AuthError::LinkUsed);
+        }
+        self.trail.tell(&event);
+        Ok(())
+    }
+
+    fn require_invitations(&self) -> Result<(), AuthError> {
+        match self.registration {
+            RegistrationMode::Invitation => Ok(()),
+            _ => Err(AuthError::RegistrationClosed),
+        }
+    }
+
+    fn note_refused_invitation(&self, by: Actor, error: &AuthError, context: &RequestContext) {
+        let code = error.code().into();
+        let act = AuditAct::InvitationRefused { code };
+        self.trail.note(self.event(act, by, context));
+    }
+}

@@ -1,0 +1,93 @@
+//! How people make accounts for themselves, where the host wants that.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::store::EnrollmentId;
+use crate::{Administrator, AuthError, Login, Registration, RequestContext};
+
+/// Use cases of who is no user yet, beside [`AuthService`](crate::AuthService).
+///
+/// Which of them are allowed is a [mode](RegistrationMode) of the service; the others are refused
+/// with [`AuthError::RegistrationClosed`].
+#[async_trait]
+pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
+    /// Who may make an account.
+    fn registration_mode(&self) -> RegistrationMode;
+
+    /// Notes what somebody wants to be registered with, and mails a link to the address that makes
+    /// the user: [`verify_email`](crate::AuthService::verify_email) takes its token. Until then
+    /// there is no user.
+    ///
+    /// If the address belongs to a user, that user gets a notice instead; the answer and its cost
+    /// are the same. At most three such mails a day go to one address at once, then fewer.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`] if a field breaks the rules;
+    /// - [`AuthError::UsernameTaken`], unless names are [hidden](TakenNames::Hidden);
+    /// - [`AuthError::RegistrationClosed`], [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn sign_up(&self, user: Registration, context: &RequestContext) -> Result<(), AuthError>;
+
+    /// Mails an invitation to an address, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::Validation`] if it is no address;
+    /// - [`AuthError::EmailTaken`] if a user has it;
+    /// - [`AuthError::RegistrationClosed`], [`AuthError::Storage`].
+    async fn invite(
+        &self,
+        by: Administrator,
+        email: &str,
+        context: &RequestContext,
+    ) -> Result<EnrollmentId, AuthError>;
+
+    /// Makes the user who was invited with this link, with a name and a password to log in with from
+    /// now on. The address counts as verified: the link was mailed to it.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
+    /// - [`AuthError::Validation`], [`AuthError::UsernameTaken`]: the link stays good;
+    /// - [`AuthError::EmailTaken`] if a user has the address by now;
+    /// - [`AuthError::RegistrationClosed`], [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn accept_invitation(
+        &self,
+        token: &str,
+        login: Login,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+}
+
+/// Who may make an account.
+///
+/// [Administrators](crate::Administration::create_user) may in every mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegistrationMode {
+    /// Superusers [register](crate::AuthService::register) users.
+    #[default]
+    Superuser,
+    /// They do, and everybody may sign up.
+    Open {
+        /// What who signs up is told of a name that is taken.
+        taken_names: TakenNames,
+    },
+    /// They do, and invite addresses.
+    Invitation,
+    /// Nobody registers anybody, superusers neither.
+    Closed,
+}
+
+/// What who signs up is told of a name that is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TakenNames {
+    /// That it is taken.
+    #[default]
+    Told,
+    /// Nothing but by mail: then only who reads mail at the address learns it.
+    Hidden,
+}

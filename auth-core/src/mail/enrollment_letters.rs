@@ -1,0 +1,135 @@
+//! Letters to who is to become a user.
+
+use std::time::Duration;
+
+use super::letters::{LetterError, Letters};
+use super::templates::Words;
+use super::{Mail, MailKind};
+use crate::store::{Admission, ClaimedMail, Enrollee, EnrollmentId, StoreError, TryBudget};
+
+impl Letters {
+    /// Whether the address or the name belongs to somebody is found out here, where nobody can
+    /// measure it.
+    pub(super) async fn sign_up(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
+        match self.pending(owed).await? {
+            Some(enrollment) => self.answer_sign_up(owed, &enrollment).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same for who asks for another mail.
+    pub(super) async fn sign_up_again(
+        &self,
+        owed: &ClaimedMail,
+    ) -> Result<Option<Mail>, LetterError> {
+        let found = self.enrollments.find_enrollment_of(&owed.to).await?;
+        match found.filter(|enrollment| self.is_pending(enrollment)) {
+            Some(enrollment) => self.answer_sign_up(owed, &enrollment).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn answer_sign_up(
+        &self,
+        owed: &ClaimedMail,
+        enrollment: &Enrollee,
+    ) -> Result<Option<Mail>, LetterError> {
+        let Some((username, _)) = enrollment.origin.credentials() else {
+            return Ok(None);
+        };
+        if !self.may_write(owed).await? {
+            return Ok(None);
+        }
+        let holder = self.users.find_credentials_by_email(&enrollment.email);
+        if let Some((user, _)) = holder.await? {
+            return match user.email_verified_at {
+                _ if !user.is_active => Ok(None),
+                Some(_) => self.notice(MailKind::AccountExists, enrollment, user.username.as_str()),
+                None => self.verification_of(&owed.to).await,
+            };
+        }
+        if self.users.find_credentials(username).await?.is_some() {
+            return self.notice(MailKind::UsernameTaken, enrollment, username.as_str());
+        }
+        let kind = MailKind::ConfirmSignUp;
+        let lifetime = self.links.lifetimes().verification;
+        self.with_link(kind, enrollment, username.as_str(), lifetime)
+    }
+
+    pub(super) async fn invitation(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
+        let Some(enrollment) = self.pending(owed).await? else {
+            return Ok(None);
+        };
+        let lifetime = self.links.lifetimes().invitation;
+        self.with_link(MailKind::Invitation, &enrollment, "", lifetime)
+    }
+
+    /// The enrollment that the mail is about, unless a newer one has replaced it.
+    async fn pending(&self, owed: &ClaimedMail) -> Result<Option<Enrollee>, StoreError> {
+        let Some(id) = owed.about.map(EnrollmentId::from_uuid) else {
+            return Ok(None);
+        };
+        let found = self.enrollments.find_enrollment(id).await?;
+        Ok(found.filter(|enrollment| self.is_pending(enrollment)))
+    }
+
+    fn is_pending(&self, enrollment: &Enrollee) -> bool {
+        enrollment.completed_at.is_none() && enrollment.expires_at > self.clock.now()
+    }
+
+    /// Strangers decide to whom these mails go: nobody shall drown in them. Only the first try of a
+    /// mail counts, since the others are ours.
+    async fn may_write(&self, owed: &ClaimedMail) -> Result<bool, StoreError> {
+        if owed.attempt > 1 {
+            return Ok(true);
+        }
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let budget = [TryBudget {
+            window: DAY,
+            first_block: Duration::from_secs(3600),
+            longest_block: DAY,
+            ..TryBudget::new(self.throttle_keys.address(&owed.to), 3)
+        }];
+        let admission = self.throttle.take_tries(&budget, self.clock.now());
+        Ok(admission.await? == Admission::Admitted)
+    }
+
+    fn notice(
+        &self,
+        kind: MailKind,
+        enrollment: &Enrollee,
+        username: &str,
+    ) -> Result<Option<Mail>, LetterError> {
+        self.letter(kind, enrollment, username, "", Duration::ZERO)
+    }
+
+    fn with_link(
+        &self,
+        kind: MailKind,
+        enrollment: &Enrollee,
+        username: &str,
+        lifetime: Duration,
+    ) -> Result<Option<Mail>, LetterError> {
+        let now = self.clock.now();
+        let link = self.links.complete_enrollment(enrollment, now);
+        self.letter(kind, enrollment, username, &link, lifetime)
+    }
+
+    fn letter(
+        &self,
+        kind: MailKind,
+        enrollment: &Enrollee,
+        username: &str,
+        link: &str,
+        lifetime: Duration,
+    ) -> Result<Option<Mail>, LetterError> {
+        let address = &enrollment.email;
+        let words = Words {
+            username,
+            address,
+            link,
+            lifetime,
+        };
+        Ok(Some(self.templates.write(kind, address, &words)?))
+    }
+}

@@ -1,0 +1,185 @@
+//! Enrollments in SQLite.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Error, Row, SqlitePool};
+use uuid::Uuid;
+
+use super::{SqliteStore, email_changes, error::store_error, events, outbox, rows, users};
+use crate::audit::AuditEvent;
+use crate::store::stored::Change;
+use crate::store::{Enrollee, EnrollmentId, EnrollmentStore, NewMail, NewUser, StoreError, stored};
+use crate::{EmailAddress, Timestamp};
+
+#[async_trait]
+impl EnrollmentStore for SqliteStore {
+    async fn begin_enrollment(
+        &self,
+        enrollment: &Enrollee,
+        mail: &NewMail,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        let outcome = begin(&self.writer, enrollment, mail, event).await;
+        outcome.map_err(store_error)
+    }
+
+    async fn find_enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollee>, StoreError> {
+        select(&self.readers, id).await.map_err(store_error)
+    }
+
+    async fn find_enrollment_of(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<Enrollee>, StoreError> {
+        select_of(&self.readers, email).await.map_err(store_error)
+    }
+
+    async fn complete_enrollment(
+        &self,
+        id: EnrollmentId,
+        user: &NewUser,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let outcome = complete(&self.writer, id, user, event).await;
+        outcome.map_err(store_error)?.into()
+    }
+
+    async fn remove_enrollments(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        delete(&self.writer, before, limit)
+            .await
+            .map_err(store_error)
+    }
+}
+
+async fn begin(
+    pool: &SqlitePool,
+    enrollment: &Enrollee,
+    mail: &NewMail,
+    event: &AuditEvent,
+) -> Result<(), Error> {
+    let credentials = enrollment.origin.credentials();
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query(
+        "INSERT INTO auth_enrollments
+             (email_key, id, email, username, username_canonical, password_hash,
+              invited_by, begun_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (email_key) DO UPDATE
+         SET id = excluded.id, email = excluded.email, username = excluded.username,
+             username_canonical = excluded.username_canonical,
+             password_hash = excluded.password_hash, invited_by = excluded.invited_by,
+             begun_at = excluded.begun_at, expires_at = excluded.expires_at,
+             completed_at = NULL",
+    )
+    .bind(enrollment.email.key())
+    .bind(enrollment.id.as_uuid())
+    .bind(enrollment.email.as_str())
+    .bind(credentials.map(|(username, _)| username.as_str()))
+    .bind(credentials.map(|(username, _)| username.canonical()))
+    .bind(credentials.map(|(_, hash)| hash.as_stored()))
+    .bind(enrollment.origin.invited_by().map(|by| by.as_uuid()))
+    .bind(enrollment.begun_at.unix_micros())
+    .bind(enrollment.expires_at.unix_micros())
+    .execute(&mut *transaction)
+    .await?;
+    outbox::enqueue(&mut *transaction, mail).await?;
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await
+}
+
+async fn select(pool: &SqlitePool, id: EnrollmentId) -> Result<Option<Enrollee>, Error> {
+    sqlx::query(
+        "SELECT email_key, id, email, username, username_canonical, password_hash,
+                invited_by, begun_at, expires_at, completed_at
+         FROM auth_enrollments
+         WHERE id = ?1",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(enrollee)
+    .transpose()
+}
+
+async fn select_of(pool: &SqlitePool, email: &EmailAddress) -> Result<Option<Enrollee>, Error> {
+    sqlx::query(
+        "SELECT email_key, id, email, username, username_canonical, password_hash,
+                invited_by, begun_at, expires_at, completed_at
+         FROM auth_enrollments
+         WHERE email_key = ?1",
+    )
+    .bind(email.key())
+    .fetch_optional(pool)
+    .await?
+    .as_ref()
+    .map(enrollee)
+    .transpose()
+}
+
+fn enrollee(row: &SqliteRow) -> Result<Enrollee, Error> {
+    let origin = stored::enrollment_origin(
+        row.try_get("username")?,
+        row.try_get("username_canonical")?,
+        row.try_get("password_hash")?,
+        row.try_get::<Option<Uuid>, _>("invited_by")?,
+    );
+    Ok(Enrollee {
+        completed_at: rows::optional_time(row, "completed_at")?,
+        ..Enrollee::new(
+            EnrollmentId::from_uuid(row.try_get("id")?),
+            rows::email(row, "email", "email_key")?,
+            origin,
+            rows::time(row, "begun_at")?,
+            rows::time(row, "expires_at")?,
+        )
+    })
+}
+
+async fn complete(
+    pool: &SqlitePool,
+    id: EnrollmentId,
+    user: &NewUser,
+    event: &AuditEvent,
+) -> Result<Change, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    // No password verifies against the mark that takes the place of a hash.
+    let completed = sqlx::query(
+        "UPDATE auth_enrollments
+         SET completed_at = ?2,
+             password_hash = CASE WHEN password_hash IS NULL THEN NULL ELSE '!' END
+         WHERE id = ?1 AND completed_at IS NULL",
+    )
+    .bind(id.as_uuid())
+    .bind(event.at.unix_micros())
+    .execute(&mut *transaction)
+    .await?;
+    if completed.rows_affected() == 0 {
+        return Ok(Change::NoSuchUser);
+    }
+    users::insert_user(&mut *transaction, user).await?;
+    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved);
+    }
+    events::insert(&mut *transaction, event).await?;
+    transaction.commit().await?;
+    Ok(Change::Done)
+}
+
+async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM auth_enrollments
+         WHERE email_key IN (
+             SELECT email_key
+             FROM auth_enrollments
+             WHERE expires_at < ?1
+             ORDER BY expires_at
+             LIMIT ?2
+         )",
+    )
+    .bind(before.unix_micros())
+    .bind(i64::from(limit))
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
+}
