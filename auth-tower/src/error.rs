@@ -102,7 +102,9 @@ impl ApiError {
                 | AuthError::TokenInvalid
                 | AuthError::TokenExpired
                 | AuthError::TokenRevoked => StatusCode::UNAUTHORIZED,
-                AuthError::PermissionDenied | AuthError::EmailNotVerified => StatusCode::FORBIDDEN,
+                AuthError::PermissionDenied
+                | AuthError::EmailNotVerified
+                | AuthError::RegistrationClosed => StatusCode::FORBIDDEN,
                 AuthError::UsernameTaken | AuthError::EmailTaken | AuthError::LastSuperuser => {
                     StatusCode::CONFLICT
                 }

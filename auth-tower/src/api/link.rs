@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::mem;
 
-use auth_core::{AuthError, Password, RequestContext};
+use auth_core::{AuthError, Login, Password, RequestContext};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use zeroize::Zeroizing;
 
+use super::json::Object;
+use super::read;
 use super::read::{FORM, is_of_type};
 use super::registration::SUCCESS;
 use super::service::AuthApi;
-use super::{json, read};
 use crate::body::ApiBody;
 use crate::budgets::Limited;
 use crate::context;
@@ -23,6 +24,7 @@ use crate::response;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     VerifyEmail,
+    AcceptInvitation,
     ResetPassword,
     ConfirmEmailChange,
     UndoEmailChange,
@@ -31,7 +33,9 @@ pub(super) enum Link {
 /// What comes with the button.
 struct Press {
     token: Zeroizing<String>,
-    /// Asked for by the page for another password only.
+    /// Asked for by the page of an invitation only.
+    username: String,
+    /// Asked for by that page, and the one for another password.
     password: Option<Password>,
 }
 
@@ -76,15 +80,24 @@ impl AuthApi {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        if link == Link::ResetPassword {
-            let names = ["token", "password"];
-            let [token, mut password] = json::fields(request, self.max_body, names).await?;
-            let password = Some(Password::new(mem::take(&mut *password)));
-            return Ok(Press { token, password });
+        let mut names = vec!["token"];
+        names.extend(link.asks_username().then_some("username"));
+        names.extend(link.asks_password().then_some("password"));
+        let mut fields = Object::read(request, self.max_body, &names).await?;
+        let mut press = Press {
+            token: fields.required_string("token"),
+            username: String::new(),
+            password: None,
+        };
+        if link.asks_username() {
+            press.username = mem::take(&mut *fields.required_string("username"));
         }
-        let [token] = json::fields(request, self.max_body, ["token"]).await?;
-        let password = None;
-        Ok(Press { token, password })
+        if link.asks_password() {
+            let mut password = fields.required_string("password");
+            press.password = Some(Password::new(mem::take(&mut *password)));
+        }
+        fields.finish()?;
+        Ok(press)
     }
 
     async fn press_on_page(
@@ -99,30 +112,48 @@ impl AuthApi {
         };
         let mut press = Press {
             token,
+            username: String::new(),
             password: None,
         };
-        if link == Link::ResetPassword {
-            let typed = ["password", "repeated"].map(|name| the_field(form, name));
-            let [Some(password), Some(repeated)] = typed.map(|typed| typed.map(wiped)) else {
-                return self
-                    .pages
-                    .ask_again(link, &press.token, &["Type the new password twice."]);
-            };
-            if *password != *repeated {
-                let problem = "The two passwords are not the same.";
-                return self.pages.ask_again(link, &press.token, &[problem]);
-            }
-            press.password = Some(Password::new(password.as_str()));
+        if link.asks_username() {
+            let typed = the_field(form, "username");
+            press.username = typed.unwrap_or_default().into_owned();
         }
-        let token = press.token.clone();
+        let again = Again {
+            token: press.token.clone(),
+            username: press.username.clone(),
+        };
+        let ask_again = |status, problems| self.pages.ask_again(link, &again, status, problems);
+        if link.asks_password() {
+            let typed = ["password", "repeated"].map(|name| the_field(form, name));
+            let typed = typed.map(|typed| typed.map(wiped));
+            let problem = match typed {
+                [Some(password), Some(repeated)] if *password == *repeated => {
+                    press.password = Some(Password::new(password.as_str()));
+                    None
+                }
+                [Some(_), Some(_)] => Some("The two passwords are not the same."),
+                _ => Some("Type the new password twice."),
+            };
+            if let Some(problem) = problem {
+                let problem = vec![("password", problem.to_owned())];
+                return ask_again(StatusCode::BAD_REQUEST, problem);
+            }
+        }
         match self.press(link, press, context).await {
             Ok(()) => self.pages.done(link),
             Err(ApiError::Auth(AuthError::Validation(problems))) => {
-                let problems = problems.iter().flat_map(|(_, problems)| problems);
-                let problems = problems.map(|problem| format!("The password {problem}."));
-                let problems: Vec<_> = problems.collect();
-                let problems: Vec<_> = problems.iter().map(String::as_str).collect();
-                self.pages.ask_again(link, &token, &problems)
+                let problems = problems.iter().flat_map(|(field, problems)| {
+                    let what = if field == "username" { "name" } else { field };
+                    let problems = problems.iter();
+                    problems.map(move |problem| (field, format!("The {what} {problem}.")))
+                });
+                ask_again(StatusCode::BAD_REQUEST, problems.collect())
+            }
+            Err(ApiError::Auth(error @ AuthError::UsernameTaken)) if link.asks_username() => {
+                let problem = "Somebody else has this name. Choose another one.";
+                let status = ApiError::from(error).status();
+                ask_again(status, vec![("username", problem.to_owned())])
             }
             Err(error) => self.refused(link, &error),
         }
@@ -149,11 +180,18 @@ impl AuthApi {
         let token = press.token.as_str();
         match (link, press.password) {
             (Link::VerifyEmail, _) => self.auth.verify_email(token, context).await?,
+            (Link::AcceptInvitation, Some(password)) => {
+                let login = Login::new(press.username, password);
+                let enrollment = self.enrollment()?;
+                enrollment.accept_invitation(token, login, context).await?;
+            }
             (Link::ResetPassword, Some(password)) => {
                 let account = self.account()?;
                 account.reset_password(token, password, context).await?;
             }
-            (Link::ResetPassword, None) => return Err(AuthError::LinkInvalid.into()),
+            (Link::AcceptInvitation | Link::ResetPassword, None) => {
+                return Err(AuthError::LinkInvalid.into());
+            }
             (Link::ConfirmEmailChange, _) => {
                 let account = self.account()?;
                 account.confirm_email_change(token, context).await?;
@@ -167,9 +205,16 @@ impl AuthApi {
     }
 }
 
+/// What a form that is shown again keeps of what was typed there.
+pub(super) struct Again {
+    pub(super) token: Zeroizing<String>,
+    pub(super) username: String,
+}
+
 impl Link {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::VerifyEmail,
+        Self::AcceptInvitation,
         Self::ResetPassword,
         Self::ConfirmEmailChange,
         Self::UndoEmailChange,
@@ -179,16 +224,27 @@ impl Link {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify_email",
+            Self::AcceptInvitation => "accept_invitation",
             Self::ResetPassword => "reset_password",
             Self::ConfirmEmailChange => "confirm_email_change",
             Self::UndoEmailChange => "undo_email_change",
         }
     }
 
+    /// Whether its page asks for the name to log in with.
+    pub(super) fn asks_username(self) -> bool {
+        self == Self::AcceptInvitation
+    }
+
+    /// Whether its page asks for a password.
+    pub(super) fn asks_password(self) -> bool {
+        matches!(self, Self::AcceptInvitation | Self::ResetPassword)
+    }
+
     const fn budget(self) -> Limited {
         match self {
             // It costs a hash, as a login does.
-            Self::ResetPassword => Limited::LogIn,
+            Self::AcceptInvitation | Self::ResetPassword => Limited::LogIn,
             Self::VerifyEmail | Self::ConfirmEmailChange | Self::UndoEmailChange => {
                 Limited::VerifyEmail
             }
@@ -198,6 +254,7 @@ impl Link {
     fn done(self) -> Response<ApiBody> {
         match self {
             Self::VerifyEmail => response::serialized(StatusCode::OK, &SUCCESS),
+            Self::AcceptInvitation => response::serialized(StatusCode::CREATED, &SUCCESS),
             _ => response::bare(StatusCode::NO_CONTENT, ""),
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /api/register/` by a superuser | 201 |
+//! | `POST /api/register/` by a superuser, or where registration is open by anybody | 201 |
 //! | `GET`, `POST /api/register/verify/` | the page behind the link in the mail, and its button |
 //! | `POST /api/register/resend/` | 202, whether or not the address is known |
+//! | `POST /api/register/invite/` by a superuser | 202 |
+//! | `GET`, `POST /api/register/accept/` | the page behind the invitation, and its form: 201 |
 //! | `POST /api/auth/token/` | 200, access and refresh token |
 //! | `POST /api/auth/token/refresh/` | 200, another access token |
 //! | `POST /api/auth/logout/` | 200 |
@@ -25,6 +27,8 @@
 //! | `GET /.well-known/jwks.json` | 200, the public keys |
 //! | `GET /livez`, `GET /readyz` | 200, or 503 with what fails |
 //!
+//! Registration that is open or by invitation is served only
+//! [on demand](crate::AuthApi::with_enrollment), and then as the service's mode says.
 //! From `me` to `email/change/undo` they are the group `account`, which is served only
 //! [on demand](crate::AuthApi::with_account); those of superusers are the group `admin`, which is
 //! another [such](crate::AuthApi::with_administration).

@@ -1,9 +1,13 @@
-//! Register a user, and send the verification mail again.
+//! Register a user, sign up, invite, and send the verification mail again.
 
 use std::error::Error;
 use std::mem;
+use std::sync::Arc;
 
-use auth_core::{Password, Registration, RequestContext, Superuser};
+use auth_core::{
+    Administrator, Enrollment, Password, Registration, RegistrationMode, RequestContext, Superuser,
+};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
@@ -40,17 +44,72 @@ impl AuthApi {
     {
         let context = context::of(&request);
         self.spend(Limited::Register, &context)?;
+        if !request.headers().contains_key(AUTHORIZATION)
+            && let Some(RegistrationMode::Open { .. }) = self.registration_mode()
+        {
+            return self.sign_up(request, &context).await;
+        }
         // Before anything of the body is looked at: who may not register learns nothing from it.
         let by = self.superuser(request.headers(), &context).await?;
+        let user = self.read_registration(request).await?;
+        self.auth.register(by, user, &context).await?;
+        Ok(response::serialized(StatusCode::CREATED, &SUCCESS))
+    }
+
+    /// Answers as a registration that succeeds, whoever has the address: where and how it goes on is
+    /// told by mail.
+    async fn sign_up<B>(
+        &self,
+        request: Request<B>,
+        context: &RequestContext,
+    ) -> Result<Response<ApiBody>, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        // It lets us write to whomever a stranger names, as asking for another mail does.
+        self.spend(Limited::ResendVerification, context)?;
+        let user = self.read_registration(request).await?;
+        self.enrollment()?.sign_up(user, context).await?;
+        Ok(response::serialized(StatusCode::CREATED, &SUCCESS))
+    }
+
+    pub(super) async fn invite<B>(&self, request: Request<B>) -> Result<Response<ApiBody>, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let context = context::of(&request);
+        self.spend(Limited::Register, &context)?;
+        let by = self.superuser(request.headers(), &context).await?;
+        let [email] = json::fields(request, self.max_body, ["email"]).await?;
+        let by = Administrator::Superuser(by);
+        self.enrollment()?.invite(by, &email, &context).await?;
+        Ok(response::serialized(StatusCode::ACCEPTED, &SUCCESS))
+    }
+
+    async fn read_registration<B>(&self, request: Request<B>) -> Result<Registration, ApiError>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let [mut username, mut password, mut email] =
             json::fields(request, self.max_body, ["username", "password", "email"]).await?;
-        let user = Registration::new(
+        Ok(Registration::new(
             mem::take(&mut *username),
             Password::new(mem::take(&mut *password)),
             mem::take(&mut *email),
-        );
-        self.auth.register(by, user, &context).await?;
-        Ok(response::serialized(StatusCode::CREATED, &SUCCESS))
+        ))
+    }
+
+    /// Who may make an account, if anybody but superusers may be.
+    pub(super) fn registration_mode(&self) -> Option<RegistrationMode> {
+        let enrollment = self.enrollment.as_ref();
+        enrollment.map(|enrollment| enrollment.registration_mode())
+    }
+
+    pub(super) fn enrollment(&self) -> Result<Arc<dyn Enrollment>, ApiError> {
+        self.enrollment.clone().ok_or(ApiError::NotFound)
     }
 
     pub(super) async fn resend_verification<B>(

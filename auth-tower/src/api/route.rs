@@ -10,6 +10,7 @@ pub(super) enum Endpoint {
     Register,
     FollowLink(Link),
     ResendVerification,
+    Invite,
     LogIn,
     Refresh,
     LogOut,
@@ -49,6 +50,7 @@ pub(super) struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     Documented,
+    Invitation,
     Account,
     Admin,
 }
@@ -59,6 +61,15 @@ const fn route(path: &'static str, methods: &'static str, endpoint: Endpoint) ->
         methods,
         endpoint,
         group: Group::Documented,
+    }
+}
+
+const fn invitation(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Route {
+    Route {
+        path,
+        methods,
+        endpoint,
+        group: Group::Invitation,
     }
 }
 
@@ -81,10 +92,12 @@ const fn admin(path: &'static str, methods: &'static str, endpoint: AdminEndpoin
 }
 
 #[rustfmt::skip]
-static ROUTES: [Route; 23] = [
+static ROUTES: [Route; 25] = [
     route("/api/register", "POST", Endpoint::Register),
     route("/api/register/verify", "GET, HEAD, POST", Endpoint::FollowLink(Link::VerifyEmail)),
     route("/api/register/resend", "POST", Endpoint::ResendVerification),
+    invitation("/api/register/invite", "POST", Endpoint::Invite),
+    invitation("/api/register/accept", "GET, HEAD, POST", Endpoint::FollowLink(Link::AcceptInvitation)),
     route("/api/auth/token", "POST", Endpoint::LogIn),
     route("/api/auth/token/refresh", "POST", Endpoint::Refresh),
     route("/api/auth/logout", "POST", Endpoint::LogOut),

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use auth_core::{
     AccessTokenVerifier, Account, Administration, AuthError, AuthService, ClientNetwork,
-    RequestContext,
+    Enrollment, RegistrationMode, RequestContext,
 };
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
@@ -30,6 +30,7 @@ pub struct AuthApi {
     pub(super) max_body: usize,
     pub(super) account: Option<Arc<dyn Account>>,
     pub(super) administration: Option<Arc<dyn Administration>>,
+    pub(super) enrollment: Option<Arc<dyn Enrollment>>,
     pub(super) pages: PageTemplates,
     limiters: Option<Arc<Limiters>>,
 }
@@ -44,6 +45,7 @@ impl AuthApi {
             max_body: 16 * 1024,
             account: None,
             administration: None,
+            enrollment: None,
             pages: PageTemplates::default(),
             limiters: None,
         }
@@ -79,6 +81,17 @@ impl AuthApi {
         self
     }
 
+    /// Lets people make accounts for themselves, as the service's
+    /// [mode](auth_core::RegistrationMode) says: everybody signs up at `/api/register/`, or
+    /// superusers invite.
+    ///
+    /// [`Engine`](auth_core::Engine) implements both traits.
+    #[must_use]
+    pub fn with_enrollment(mut self, enrollment: Arc<dyn Enrollment>) -> Self {
+        self.enrollment = Some(enrollment);
+        self
+    }
+
     /// Makes the pages behind the links in mails of these templates.
     #[must_use]
     pub fn with_page_templates(mut self, templates: PageTemplates) -> Self {
@@ -105,6 +118,7 @@ impl AuthApi {
     fn route(&self, path: &str) -> Option<&'static Route> {
         Route::at(path).filter(|route| match route.group {
             Group::Documented => true,
+            Group::Invitation => self.registration_mode() == Some(RegistrationMode::Invitation),
             Group::Account => self.account.is_some(),
             Group::Admin => self.administration.is_some(),
         })
@@ -167,6 +181,7 @@ impl AuthApi {
             Endpoint::Register => self.register(request).await,
             Endpoint::FollowLink(link) => self.follow_link(link, request).await,
             Endpoint::ResendVerification => self.resend_verification(request).await,
+            Endpoint::Invite => self.invite(request).await,
             Endpoint::LogIn => self.log_in(request).await,
             Endpoint::Refresh => self.refresh(request).await,
             Endpoint::LogOut => self.log_out(request).await,

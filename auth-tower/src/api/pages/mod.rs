@@ -6,7 +6,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
 pub use self::templates::{PageTemplateError, PageTemplates};
-use super::link::Link;
+use super::link::{Again, Link};
 use crate::body::ApiBody;
 use crate::error::ApiError;
 use crate::response;
@@ -14,6 +14,9 @@ use crate::response;
 /// What stands for a page that asks, and one that has done its work.
 const ASK: &str = "ask";
 const DONE: &str = "done";
+
+/// The fields that were refused, each with what is wrong with it.
+pub(super) type Problems = Vec<(&'static str, String)>;
 
 /// What the page of a link says.
 struct Words {
@@ -39,6 +42,16 @@ const fn words(link: Link) -> Words {
             expired: "Ask for another verification mail and use the link in it.",
             used: "If that was you, your address is confirmed and you can log in.",
             invalid: "Use the link in the newest verification mail, or ask for another mail.",
+        },
+        Link::AcceptInvitation => Words {
+            title: "Set up your account",
+            text: "Choose the name and the password that you will log in with.",
+            button: "Set up my account",
+            done_title: "Your account is set up",
+            done_text: "You can close this page and log in.",
+            expired: "Ask for another invitation and use the link in it.",
+            used: "If that was you, your account is set up and you can log in.",
+            invalid: "Use the link in the newest invitation, or ask for another one.",
         },
         Link::ResetPassword => Words {
             title: "Choose a new password",
@@ -79,17 +92,22 @@ const fn words(link: Link) -> Words {
 impl PageTemplates {
     /// The page whose button does what the link is for.
     pub(super) fn ask(&self, link: Link, token: &str) -> Result<Response<ApiBody>, ApiError> {
-        self.answer(StatusCode::OK, &asking(link, token, &[]))
+        self.answer(StatusCode::OK, &asking(link, token, "", Vec::new()))
     }
 
-    /// The same, after what was typed there was refused.
+    /// The same, after what was typed there was refused, with the fields and what is wrong with
+    /// them.
     pub(super) fn ask_again(
         &self,
         link: Link,
-        token: &str,
-        problems: &[&str],
+        again: &Again,
+        status: StatusCode,
+        problems: Problems,
     ) -> Result<Response<ApiBody>, ApiError> {
-        self.answer(StatusCode::BAD_REQUEST, &asking(link, token, problems))
+        self.answer(
+            status,
+            &asking(link, &again.token, &again.username, problems),
+        )
     }
 
     /// The page after the button did its work.
@@ -131,8 +149,12 @@ struct Page<'a> {
     text: &'static str,
     button: &'static str,
     token: &'a str,
+    asks_username: bool,
+    username: &'a str,
     asks_password: bool,
-    problems: &'a [&'a str],
+    /// The names of the fields that were refused.
+    wrong: Vec<&'static str>,
+    problems: Vec<String>,
 }
 
 impl Page<'_> {
@@ -149,13 +171,17 @@ impl Page<'_> {
             text,
             button: "",
             token: "",
+            asks_username: false,
+            username: "",
             asks_password: false,
-            problems: &[],
+            wrong: Vec::new(),
+            problems: Vec::new(),
         }
     }
 }
 
-fn asking<'a>(link: Link, token: &'a str, problems: &'a [&'a str]) -> Page<'a> {
+fn asking<'a>(link: Link, token: &'a str, username: &'a str, problems: Problems) -> Page<'a> {
+    let (wrong, problems) = problems.into_iter().unzip();
     let words = words(link);
     Page {
         link,
@@ -164,7 +190,10 @@ fn asking<'a>(link: Link, token: &'a str, problems: &'a [&'a str]) -> Page<'a> {
         text: words.text,
         button: words.button,
         token,
-        asks_password: link == Link::ResetPassword,
+        asks_username: link.asks_username(),
+        username,
+        asks_password: link.asks_password(),
+        wrong,
         problems,
     }
 }
@@ -182,7 +211,15 @@ fn failed(link: Link, code: &'static str) -> Page<'static> {
         "link_invalid" => ("This link is not valid", words.invalid),
         "email_taken" => (
             "This e-mail address is taken",
-            "Somebody else uses it for an account by now.",
+            "There is an account with it by now.",
+        ),
+        "username_taken" => (
+            "This name is taken",
+            "Somebody else has taken it meanwhile. Sign up again with another one.",
+        ),
+        "registration_closed" => (
+            "Registration is closed",
+            "Write to whoever runs this service.",
         ),
         _ => (
             "That did not work",
@@ -200,11 +237,18 @@ fn samples(link: Link) -> Vec<Page<'static>> {
         "link_used",
         "link_invalid",
         "email_taken",
+        "username_taken",
+        "registration_closed",
         "overloaded",
     ];
-    let mut pages = vec![asking(link, TOKEN, &[]), finished(link)];
-    if link == Link::ResetPassword {
-        pages.push(asking(link, TOKEN, &["The password is a sample."]));
+    let mut pages = vec![asking(link, TOKEN, "", Vec::new()), finished(link)];
+    let fields = [
+        link.asks_username().then_some("username"),
+        link.asks_password().then_some("password"),
+    ];
+    for field in fields.into_iter().flatten() {
+        let problem = vec![(field, "This is a sample.".to_owned())];
+        pages.push(asking(link, TOKEN, "sample", problem));
     }
     pages.extend(codes.map(|code| failed(link, code)));
     pages

@@ -23,13 +23,16 @@ const STYLE: &str = "page.css";
 ///
 /// | variable | what |
 /// |---|---|
-/// | `page` | `verify_email`, `reset_password`, `confirm_email_change` or `undo_email_change` |
+/// | `page` | `verify_email`, `accept_invitation`, `reset_password`, `confirm_email_change` or `undo_email_change` |
 /// | `state` | `ask` before the button, `done` after it, or the [code] of the error that it met |
 /// | `title`, `text` | what the page says by default, in English |
 /// | `button` | what stands on the button; empty if there is none |
 /// | `token` | what the form must carry in a field of this name; empty if there is no form |
+/// | `asks_username` | whether the form asks for a name, in the field `username` |
+/// | `username` | the name that was typed, when the form is shown again |
 /// | `asks_password` | whether the form asks for a new password, in the fields `password` and `repeated` |
-/// | `problems` | what was wrong with the passwords that were typed: sentences in English |
+/// | `wrong` | the names of the fields that were refused |
+/// | `problems` | what was wrong with them: sentences in English |
 /// | `style` | `page.css`, to stand between `<style>` and `</style>` |
 ///
 /// Variables are escaped. The pages load nothing and run nothing, whatever the template says:
@@ -122,8 +125,14 @@ impl PageTemplates {
             ("text", Value::from(page.text)),
             ("button", Value::from(page.button)),
             ("token", Value::from(page.token)),
+            ("asks_username", Value::from(page.asks_username)),
+            ("username", Value::from(page.username)),
             ("asks_password", Value::from(page.asks_password)),
-            ("problems", page.problems.iter().copied().collect()),
+            ("wrong", page.wrong.iter().copied().collect()),
+            (
+                "problems",
+                page.problems.iter().map(String::as_str).collect(),
+            ),
             ("style", Value::from_safe_string(self.style.to_string())),
         ]);
         self.environment
@@ -160,24 +169,35 @@ impl PageTemplates {
                            would apply it";
             return Err(unfit(PAGE, problem));
         }
-        let fields: &[&str] = match (page.token, page.asks_password) {
-            ("", _) => &[],
-            (_, false) => &["token"],
-            (_, true) => &["token", "password", "repeated"],
-        };
+        let mut fields = Vec::new();
+        if !page.token.is_empty() {
+            fields.push("token");
+            fields.extend(page.asks_username.then_some("username"));
+            fields.extend(
+                page.asks_password
+                    .then_some(["password", "repeated"])
+                    .iter()
+                    .flatten(),
+            );
+        }
         let mut lacking = fields
             .iter()
             .filter(|field| !html.contains(&format!("name=\"{field}\"")));
         if lacking.next().is_some() || !html.contains(page.token) {
-            let problem = "must hold a form with `name=\"token\" value=\"{{ token }}\"`, and if \
-                           `asks_password` with `name=\"password\"` and `name=\"repeated\"`";
+            let problem = "must hold a form with `name=\"token\" value=\"{{ token }}\"`, if \
+                           `asks_username` with `name=\"username\"`, and if `asks_password` with \
+                           `name=\"password\"` and `name=\"repeated\"`";
             return Err(unfit(PAGE, problem));
         }
         if !fields.is_empty() && !folded.contains("<form method=\"post\" action=\"?\"") {
             let problem = "must hold a form that begins with `<form method=\"post\" action=\"?\"`";
             return Err(unfit(PAGE, problem));
         }
-        if page.problems.iter().any(|problem| !html.contains(problem)) {
+        if page
+            .problems
+            .iter()
+            .any(|problem| !html.contains(problem.as_str()))
+        {
             return Err(unfit(PAGE, "must tell the `problems`"));
         }
         Ok(())
@@ -257,6 +277,7 @@ mod tests {
 
     const FORM: &str = "<form method=\"post\" action=\"?\">\
         <input type=\"hidden\" name=\"token\" value=\"{{ token }}\">\
+        {% if asks_username %}<input name=\"username\">{% endif %}\
         {% if asks_password %}{{ problems|join }}<input name=\"password\"><input name=\"repeated\">\
         {% endif %}<button>{{ button }}</button></form>";
 
@@ -306,6 +327,7 @@ mod tests {
             FORM.replace("{{ token }}", ""),
             FORM.replace("name=\"token\"", "name=\"tokn\""),
             FORM.replace("name=\"repeated\"", ""),
+            FORM.replace("name=\"username\"", ""),
             FORM.replace("post", "get"),
             FORM.replace("{{ problems|join }}", ""),
             format!("{FORM}<SCRIPT>1</SCRIPT>"),
