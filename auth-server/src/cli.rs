@@ -97,6 +97,8 @@ pub enum Users {
     Show(ShowUser),
     /// Create a user without privileges.
     Create(CreateUser),
+    /// Invite an address: the link that it is sent sets name and password.
+    Invite(InviteUser),
     /// Let a user log in again.
     Activate(ChosenUser),
     /// Forbid a user to log in, and end all sessions.
@@ -160,6 +162,17 @@ pub struct CreateUser {
     /// Read the password from AUTH_USER_PASSWORD instead of asking for it.
     #[arg(long)]
     pub noinput: bool,
+}
+
+/// The arguments of `users invite`.
+#[derive(Args, Debug)]
+pub struct InviteUser {
+    /// The e-mail address.
+    #[arg(value_name = "EMAIL")]
+    pub email: String,
+    /// A JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `users roles`.

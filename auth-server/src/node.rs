@@ -120,6 +120,7 @@ pub(crate) fn engine(
         .with_max_sessions_per_user(config.max_sessions)
         .with_rotation(config.rotation)
         .with_email_verification(config.email_verification)
+        .with_registration(config.registration)
         .with_stale_policy(config.revocation_stale)
         .with_password_hasher(hasher.build()?)
         .with_password_policy(password_policy(config, public_url)?)

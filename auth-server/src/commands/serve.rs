@@ -55,7 +55,8 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let mut api = AuthApi::new(Arc::<Engine>::clone(&engine), verifier);
     api = api
         .with_max_body(config.max_body)
-        .with_page_templates(templates.pages);
+        .with_page_templates(templates.pages)
+        .with_enrollment(Arc::<Engine>::clone(&engine));
     if config.endpoints.contains(&EndpointGroup::Account) {
         api = api.with_account(Arc::<Engine>::clone(&engine));
     }

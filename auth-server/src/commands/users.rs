@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use auth_core::store::{Store, UserFilter, UserSearch};
 use auth_core::{
-    Administration as _, Administrator, AuthError, EmailProof, Engine, Registration,
-    RequestContext, Role, Roles, User, UserId,
+    Administration as _, Administrator, AuthError, EmailProof, Engine, Enrollment as _,
+    Registration, RegistrationMode, RequestContext, Role, Roles, User, UserId,
 };
 use serde_json::json;
 
 use super::{new_password, user_lookup};
-use crate::cli::{ChosenUser, CreateUser, ListUsers, LogOutUsers, SetRoles, Users};
+use crate::cli::{ChosenUser, CreateUser, InviteUser, ListUsers, LogOutUsers, SetRoles, Users};
 use crate::config::Config;
 use crate::error::CommandError;
 use crate::node::{self, NodeStore};
@@ -48,6 +48,7 @@ impl Operator {
             Users::List(flags) => self.list(flags).await,
             Users::Show(flags) => self.show(&flags.user, flags.json).await,
             Users::Create(flags) => self.create(flags).await,
+            Users::Invite(flags) => self.invite(flags).await,
             Users::Activate(chosen) => {
                 let (user, context) = self.begin(&chosen).await?;
                 let done = self.engine.activate_user(BY, user, &context).await;
@@ -149,6 +150,25 @@ impl Operator {
             flags.username.escape_debug(),
             created.id
         ));
+        Ok(())
+    }
+
+    async fn invite(&self, flags: InviteUser) -> Result<(), CommandError> {
+        if self.engine.registration_mode() != RegistrationMode::Invitation {
+            return Err(CommandError::Argument {
+                name: "users invite",
+                problem: "nobody can accept an invitation: AUTH_REGISTRATION is not `invitation`"
+                    .to_owned(),
+            });
+        }
+        let context = RequestContext::default();
+        let invitation = self.engine.invite(BY, &flags.email, &context).await?;
+        let invitation = invitation.as_uuid();
+        if flags.json {
+            say(json!({ "email": flags.email, "invitation": invitation }));
+        } else {
+            say(format_args!("invited: {}", flags.email.escape_debug()));
+        }
         Ok(())
     }
 

@@ -62,6 +62,8 @@ pub(super) static KEYS: &[Key] = &[
     key("refresh_idle_ttl", "AUTH_REFRESH_IDLE_TTL"),
     key("refresh_rotation", "AUTH_REFRESH_ROTATION"),
     key("refresh_ttl", "AUTH_REFRESH_TTL"),
+    key("registration", "AUTH_REGISTRATION"),
+    key("registration_hide_names", "AUTH_REGISTRATION_HIDE_NAMES"),
     key("require_verified_email", "AUTH_REQUIRE_VERIFIED_EMAIL"),
     key("revocation_feed", "AUTH_REVOCATION_FEED"),
     key("revocation_stale", "AUTH_REVOCATION_STALE"),

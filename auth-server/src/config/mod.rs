@@ -17,8 +17,8 @@ use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
 use auth_core::{
-    Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, Rotation, SecretKey,
-    SecretKeys,
+    Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, RegistrationMode,
+    Rotation, SecretKey, SecretKeys, TakenNames,
 };
 use ipnet::IpNet;
 use zeroize::Zeroizing;
@@ -64,6 +64,8 @@ pub struct Config {
     pub mail_from: Sender,
     /// Whether users must verify their address.
     pub email_verification: EmailVerification,
+    /// Who may make an account.
+    pub registration: RegistrationMode,
     /// How long access tokens live.
     pub access_ttl: Duration,
     /// How long sessions live.
@@ -191,6 +193,7 @@ impl Config {
                 Some(false) => EmailVerification::Optional,
                 Some(true) | None => EmailVerification::Required,
             },
+            registration: registration(sources)?,
             access_ttl: duration(sources, "access_ttl")?.unwrap_or(Duration::from_secs(300)),
             refresh_ttl: duration(sources, "refresh_ttl")?
                 .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
@@ -445,6 +448,21 @@ fn password_context(sources: &Sources) -> Result<Vec<String>, ConfigError> {
         ));
     }
     Ok(words)
+}
+
+fn registration(sources: &Sources) -> Result<RegistrationMode, ConfigError> {
+    let taken_names = match flag(sources, "registration_hide_names")? {
+        Some(true) => TakenNames::Hidden,
+        Some(false) | None => TakenNames::Told,
+    };
+    let mode = sources.parsed("registration", |mode| match mode {
+        "superuser" => Ok(RegistrationMode::Superuser),
+        "open" => Ok(RegistrationMode::Open { taken_names }),
+        "invitation" => Ok(RegistrationMode::Invitation),
+        "closed" => Ok(RegistrationMode::Closed),
+        _ => Err("must be `superuser`, `open`, `invitation` or `closed`"),
+    })?;
+    Ok(mode.unwrap_or_default())
 }
 
 fn rotation(sources: &Sources) -> Result<Rotation, ConfigError> {

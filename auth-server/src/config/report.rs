@@ -5,6 +5,7 @@ use std::fmt;
 use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
+use auth_core::{RegistrationMode, TakenNames};
 
 use super::{Config, Database, MailRoute};
 
@@ -37,6 +38,18 @@ impl Config {
             StalePolicy::Refuse => "refuse",
             _ => "accept",
         };
+        let registration = match self.registration {
+            RegistrationMode::Open { .. } => "open",
+            RegistrationMode::Invitation => "invitation",
+            RegistrationMode::Closed => "closed",
+            _ => "superuser",
+        };
+        let hides_names = matches!(
+            self.registration,
+            RegistrationMode::Open {
+                taken_names: TakenNames::Hidden
+            }
+        );
         let on_check_failure = match self.breached_passwords_on_failure {
             OnCheckFailure::Accept => "accept",
             _ => "refuse",
@@ -64,6 +77,8 @@ impl Config {
                 "AUTH_REQUIRE_VERIFIED_EMAIL",
                 format!("{:?}", self.email_verification),
             ),
+            ("AUTH_REGISTRATION", registration.to_owned()),
+            ("AUTH_REGISTRATION_HIDE_NAMES", hides_names.to_string()),
             ("AUTH_ACCESS_TTL", duration(self.access_ttl)),
             ("AUTH_REFRESH_TTL", duration(self.refresh_ttl)),
             (

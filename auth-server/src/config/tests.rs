@@ -184,6 +184,27 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
 }
 
 #[test]
+fn registration_is_the_superusers_unless_the_operator_opens_it() {
+    let mode = |variables: &[(&str, &str)]| load(variables).unwrap().registration;
+    assert_eq!(mode(&[]), RegistrationMode::Superuser);
+    for (name, expected) in [
+        ("superuser", RegistrationMode::Superuser),
+        ("invitation", RegistrationMode::Invitation),
+        ("closed", RegistrationMode::Closed),
+    ] {
+        assert_eq!(mode(&[("AUTH_REGISTRATION", name)]), expected);
+    }
+    for (hide, taken_names) in [("no", TakenNames::Told), ("yes", TakenNames::Hidden)] {
+        let open = [
+            ("AUTH_REGISTRATION", "open"),
+            ("AUTH_REGISTRATION_HIDE_NAMES", hide),
+        ];
+        assert_eq!(mode(&open), RegistrationMode::Open { taken_names });
+    }
+    refuses(&[("AUTH_REGISTRATION", "everybody")], "AUTH_REGISTRATION");
+}
+
+#[test]
 fn groups_of_endpoints_are_served_by_name() {
     use EndpointGroup::{Account, Admin};
 

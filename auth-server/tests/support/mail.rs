@@ -85,7 +85,19 @@ impl SmtpListener {
     }
 
     pub fn receive(&self) -> Received {
-        Received::parse(&self.mails.recv_timeout(PATIENCE).expect("a mail arrives"))
+        Received::parse(&self.next())
+    }
+
+    /// The subject and the text of the next mail, which need have no link.
+    pub fn receive_text(&self) -> String {
+        let message = self.next();
+        let message = MessageParser::default().parse(&message).unwrap();
+        let text = message.body_text(0).unwrap();
+        format!("{}\n{text}", message.subject().unwrap())
+    }
+
+    fn next(&self) -> Vec<u8> {
+        self.mails.recv_timeout(PATIENCE).expect("a mail arrives")
     }
 }
 
