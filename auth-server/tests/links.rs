@@ -1,6 +1,6 @@
 //! The links in mails that replace a password or an address, over sockets, on each database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod support;
 

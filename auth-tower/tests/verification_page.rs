@@ -15,7 +15,7 @@ const PATHS: [&str; 2] = ["/api/register/verify/", "/api/register/verify"];
 
 const HEADERS: &str = "cache-control: no-store
 content-security-policy: default-src 'none'; \
-    style-src 'sha256-kjiKFrSonk/sPLEfOt5K7cmyoIiQqb3VWjqVYCfjrTE='; \
+    style-src 'sha256-+AEmsPQA9gKV4MyghF8oxWWA9udrpOryxe1Oj2xFfOg='; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'
 content-type: text/html; charset=utf-8
 referrer-policy: no-referrer

@@ -55,7 +55,7 @@ const fn words(link: Link) -> Words {
         },
         Link::ResetPassword => Words {
             title: "Choose a new password",
-            text: "It takes the place of the one you forgot. Everybody who is logged in to your \
+            text: "It takes the place of the former one. Everybody who is logged in to your \
                    account is logged out.",
             button: "Set this password",
             done_title: "Your password is changed",
@@ -77,7 +77,7 @@ const fn words(link: Link) -> Words {
         },
         Link::UndoEmailChange => Words {
             title: "Undo the change of your e-mail address",
-            text: "You have your former address again, everybody who is logged in to your account \
+            text: "You get your former address back, everybody who is logged in to your account \
                    is logged out, and you get a mail to choose a new password.",
             button: "Undo the change",
             done_title: "You have your former e-mail address again",
