@@ -40,6 +40,7 @@
 //! | [`identify`] | where a request comes from |
 //! | [`verify`] | bearer token to principal |
 //! | [`require`] | roles, and rights that must hold now |
+//! | `jwks` | the keys of another issuer, for services that only verify, with the feature `jwks-client` |
 //! | `axum` | extractors and `IntoResponse`, with the feature `axum` |
 //!
 //! What tower-http has (timeouts, request ids, CORS, tracing) is left to tower-http.
@@ -53,6 +54,8 @@ pub mod budgets;
 mod context;
 mod error;
 pub mod identify;
+#[cfg(feature = "jwks-client")]
+pub mod jwks;
 pub mod require;
 mod response;
 pub mod verify;

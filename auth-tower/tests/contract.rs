@@ -4,8 +4,10 @@ mod support;
 
 use std::sync::Arc;
 
-use auth_core::AuthError;
+use auth_core::signature::{Algorithm, PrivateKey};
 use auth_core::store::StoreError;
+use auth_core::{AccessTokenVerifier, AuthError, JwtKeys, SystemClock, VerifyingKeys};
+use auth_tower::AuthApi;
 use support::{GOOD, Scripted, answer, api, error, json, post, request, send, with};
 
 const USER: &str = r#"{"username": "bob", "password": "a long one", "email": "bob@example.org"}"#;
@@ -104,12 +106,39 @@ async fn resending_the_mail_is_accepted() {
 
 #[tokio::test]
 async fn s6_18_with_hs256_there_are_no_public_keys_and_that_may_be_cached() {
-    let expected = json(200, &[], r#"{"keys":[]}"#);
+    let tag = ("etag", "\"ljjRGRRzXQByAC3U1nxzSpTuegzYRebcvJhO51gYYKc\"");
+    let expected = json(200, &[tag], r#"{"keys":[]}"#);
     let expected = expected.replace("no-store", "public, max-age=300");
     assert_eq!(
         answer(request("GET", "/.well-known/jwks.json")).await,
         expected
     );
+}
+
+#[tokio::test]
+async fn s6_18_public_keys_are_told_and_a_cache_that_has_them_is_told_so() {
+    let key = PrivateKey::generate(Algorithm::Es256).unwrap();
+    let keys = VerifyingKeys::from(&JwtKeys::asymmetric(key));
+    let verifier = AccessTokenVerifier::new(&keys, "issuer", "audience", Arc::new(SystemClock));
+    let api = AuthApi::new(Arc::<Scripted>::default(), verifier);
+    let document = keys.jwks().document;
+    let tag = format!("\"{}\"", keys.jwks().digest);
+    let get = || request("GET", "/.well-known/jwks.json");
+    let expected = json(200, &[("etag", &tag)], &document);
+    let expected = expected.replace("no-store", "public, max-age=300");
+    assert_eq!(send(api.clone(), get()).await, expected);
+    for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}")] {
+        let answer = send(api.clone(), with(get(), "if-none-match", &known)).await;
+        assert!(answer.starts_with("304\n"), "{answer}");
+        assert!(answer.contains(&format!("etag: {tag}\n")), "{answer}");
+        assert!(
+            answer.contains("cache-control: public, max-age=300\n"),
+            "{answer}"
+        );
+        assert!(!answer.contains("keys"), "{answer}");
+    }
+    let other = send(api, with(get(), "if-none-match", "\"other\"")).await;
+    assert_eq!(other, expected);
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ impl PublicKey {
     /// The key as a JWK, with `kid`, `use` and `alg`.
     #[must_use]
     pub fn to_jwk(&self) -> String {
-        serde_json::to_string(&self.published()).expect("a JWK of strings can be written as JSON")
+        serde_json::json!(self.published()).to_string()
     }
 
     pub(crate) fn published(&self) -> Jwk {
