@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use auth_core::signature::Algorithm;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
@@ -54,6 +55,10 @@ pub enum Command {
     /// List users and change accounts; it takes effect on running servers at once.
     #[command(subcommand)]
     Users(Users),
+    /// Make, list and replace the asymmetric keys of access tokens; running servers read them anew
+    /// on SIGHUP.
+    #[command(subcommand)]
+    Keys(Keys),
     /// Report the effective settings, and try the database and the mail server.
     Check,
     /// Print the audit trail, the latest event first.
@@ -228,6 +233,36 @@ pub struct ChosenUser {
     /// The user's name, or the id.
     #[arg(value_name = "USER")]
     pub user: String,
+}
+
+/// What to do with the keys of access tokens.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Keys {
+    /// Make a key, which is published and signs nothing yet, and print its id.
+    Generate(GenerateKey),
+    /// List the keys.
+    List,
+    /// Let a key sign: it must have been published for as long as its readers cache the keys.
+    Use(ChosenKey),
+    /// Remove a key that signs no more: its tokens are refused from then on.
+    Retire(ChosenKey),
+}
+
+/// The flags of `keys generate`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct GenerateKey {
+    /// What the key is for [default: AUTH_JWT_ALGORITHM, or EdDSA].
+    #[arg(long, value_name = "EdDSA|ES256|RS256")]
+    pub algorithm: Option<Algorithm>,
+}
+
+/// Which key.
+#[derive(Args, Debug)]
+pub struct ChosenKey {
+    /// The id of the key.
+    #[arg(value_name = "KID", allow_hyphen_values = true)]
+    pub id: String,
 }
 
 /// The flags of `events`.

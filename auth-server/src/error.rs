@@ -112,9 +112,12 @@ pub enum CommandError {
     /// Metrics cannot be kept.
     #[error("metrics cannot be kept (AUTH_OBSERVE_BIND)")]
     Metrics(#[from] BuildError),
-    /// The signals that stop the server cannot be received.
-    #[error("SIGTERM and SIGINT cannot be received")]
+    /// The signals that the server goes by cannot be received.
+    #[error("SIGTERM, SIGINT and SIGHUP cannot be received")]
     Signals(#[source] io::Error),
+    /// A task ended before its time.
+    #[error("a task was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
     /// TLS cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -10,6 +10,7 @@ pub mod output;
 pub mod serve;
 
 mod bootstrap;
+mod key_folder;
 mod node;
 mod observe;
 mod private;

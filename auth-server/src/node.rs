@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use auth_core::mail::{FolderTransport, MailTemplates, MailTransport, SmtpTransport};
 use auth_core::password::BreachedPasswordFile;
+use auth_core::signature::Algorithm;
 use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
 use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKeys};
 
 use crate::bootstrap;
-use crate::config::{Config, Database, MailRoute};
+use crate::config::{Config, Database, JwtKeySource, MailRoute};
 use crate::error::CommandError;
+use crate::key_folder::KeyFolder;
 use crate::serve::{Tls, TlsFiles};
 use crate::service_names;
 
@@ -85,12 +87,39 @@ impl NodeKeys {
             Some(keys) => keys.clone(),
             None => SecretKeys::new(bootstrap::key(&config.data_dir, "secret_key")?),
         };
-        let jwt = match &config.jwt_keys {
-            Some(keys) => keys.clone(),
-            None => JwtKeys::hs256(bootstrap::key(&config.data_dir, "jwt_secret_key")?),
-        };
+        let jwt = jwt_keys(config)?;
         Ok(Self { secret, jwt })
     }
+}
+
+/// The keys of access tokens, as the settings say, and made where they may be made up.
+pub(crate) fn jwt_keys(config: &Config) -> Result<JwtKeys, CommandError> {
+    match &config.jwt_keys {
+        JwtKeySource::Secrets(Some(keys)) => Ok(keys.clone()),
+        JwtKeySource::Secrets(None) => {
+            let secret = bootstrap::key(&config.data_dir, "jwt_secret_key")?;
+            Ok(JwtKeys::hs256(secret))
+        }
+        JwtKeySource::Folder { algorithm, path } => {
+            let folder = key_folder(config, *algorithm);
+            if path.is_none() && config.is_embedded() && !folder.exists() {
+                bootstrap::create_folder(&config.data_dir)?;
+                folder.generate()?;
+            }
+            folder.ring()
+        }
+    }
+}
+
+/// The folder of asymmetric keys.
+pub(crate) fn key_folder(config: &Config, algorithm: Algorithm) -> KeyFolder {
+    let path = match &config.jwt_keys {
+        JwtKeySource::Folder {
+            path: Some(path), ..
+        } => path.clone(),
+        _ => config.data_dir.join("jwt_keys"),
+    };
+    KeyFolder::new(path, algorithm)
 }
 
 /// Builds the engine, whose links begin with `public_url` and stand in mails of these templates.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder with the mode 0700, unless it is there.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
@@ -15,24 +15,56 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
 /// Makes a file with the mode 0600 and this content, unless it is there; whoever finds the file
 /// finds all of it, whatever happens in between.
 pub(crate) fn create_file(file: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let unfinished = folder.join(format!(".{}.part", uuid::Uuid::new_v4()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut writer = options.open(&unfinished)?;
-    let linked = writer
-        .write_all(content)
-        .and_then(|()| writer.sync_all())
-        // Unlike a rename, a link never replaces what another start has made.
-        .and_then(|()| fs::hard_link(&unfinished, file));
+    let unfinished = write_unfinished(file, content)?;
+    // Unlike a rename, a link never replaces what another start has made.
+    let linked = fs::hard_link(&unfinished, file);
     fs::remove_file(&unfinished)?;
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    File::open(folder)?.sync_all()
+    sync_folder_of(file)
+}
+
+/// Gives a file this content and the mode 0600, whether or not it is there; whoever reads it finds
+/// all of the old or all of the new.
+pub(crate) fn replace_file(file: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = write_unfinished(file, content)?;
+    if let Err(error) = fs::rename(&unfinished, file) {
+        fs::remove_file(&unfinished)?;
+        return Err(error);
+    }
+    sync_folder_of(file)
+}
+
+/// Removes a file for good.
+pub(crate) fn remove_file(file: &Path) -> io::Result<()> {
+    fs::remove_file(file)?;
+    sync_folder_of(file)
+}
+
+fn write_unfinished(file: &Path, content: &[u8]) -> io::Result<PathBuf> {
+    let unfinished = folder_of(file).join(format!(".{}.part", uuid::Uuid::new_v4()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut writer = options.open(&unfinished)?;
+    let written = writer.write_all(content).and_then(|()| writer.sync_all());
+    if let Err(error) = written {
+        fs::remove_file(&unfinished)?;
+        return Err(error);
+    }
+    Ok(unfinished)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
+}
+
+/// Makes sure that a power failure undoes no name that was given or taken.
+fn sync_folder_of(file: &Path) -> io::Result<()> {
+    File::open(folder_of(file))?.sync_all()
 }
 
 /// Fails if others than the owner may read the file.
@@ -81,5 +113,18 @@ mod tests {
         create_file(&file, b"second").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("name");
+        replace_file(&file, b"first").unwrap();
+        replace_file(&file, b"second").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"second");
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        remove_file(&file).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

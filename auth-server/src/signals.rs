@@ -1,4 +1,4 @@
-//! The signals that stop the server.
+//! The signals that stop the server, and the one that lets it read its keys anew.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -23,5 +23,19 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// SIGHUP, caught from the moment this is made.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    pub(crate) fn install() -> Result<Self, CommandError> {
+        let hangups = signal(SignalKind::hangup()).map_err(CommandError::Signals)?;
+        Ok(Self(hangups))
+    }
+
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -4,8 +4,10 @@ mod check;
 mod create_superuser;
 mod events;
 mod explain;
+mod keys;
 mod migrate;
 mod new_password;
+mod reload;
 mod serve;
 mod user_lookup;
 mod users;
@@ -24,14 +26,15 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
     let config = Config::load(&cli.settings, environment())?;
     telemetry::start(&config.log)?;
     match cli.command {
-        None => serve::run(config, cli.serve).await,
+        None => serve::run(config, cli.serve, cli.settings).await,
         Some(Command::Serve(flags)) => {
             let migrate = flags.migrate || cli.serve.migrate;
-            serve::run(config, Serve { migrate }).await
+            serve::run(config, Serve { migrate }, cli.settings).await
         }
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
         Some(Command::Users(command)) => users::run(&config, command).await,
+        Some(Command::Keys(command)) => keys::run(&config, command),
         Some(Command::Check) => check::run(&config).await,
         Some(Command::Events(flags)) => events::run(&config, flags).await,
         Some(Command::Explain(flags)) => explain::run(&config, &flags).await,

@@ -13,18 +13,25 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::reload;
 use crate::bootstrap;
-use crate::cli::Serve;
+use crate::cli::{Serve, Settings};
 use crate::config::{Config, Database, EndpointGroup};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::observe;
 use crate::output::say;
 use crate::serve::{self, Limits, ServeSettings};
-use crate::signals::Signals;
+use crate::signals::{Hangups, Signals};
 use crate::templates::Templates;
 
-pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError> {
+pub(super) async fn run(
+    config: Config,
+    flags: Serve,
+    settings: Settings,
+) -> Result<(), CommandError> {
+    // From the first moment, since it would end the process.
+    let hangups = Hangups::install()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), settings = ?config, "starting");
     let tls = node::tls(&config)?;
     let templates = Templates::load(&config)?;
@@ -37,6 +44,7 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let address = format!("{scheme}://{address}");
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
     let keys = NodeKeys::load(&config)?;
+    let jwt_keys = keys.jwt.clone();
     let engine = node::engine(&config, &store, keys, &public_url, templates.mails)?;
     let transport = node::mail_transport(&config)?;
     welcome(&config, &store, &engine, &address).await?;
@@ -47,6 +55,8 @@ pub(super) async fn run(config: Config, flags: Serve) -> Result<(), CommandError
     let mut workers = JoinSet::new();
     workers.spawn(engine.mail_worker(transport).run(until(stopped.clone())));
     workers.spawn(engine.housekeeper().run(until(stopped.clone())));
+    let reloading = reload::KeyReload::new(settings, engine.clone(), &jwt_keys);
+    workers.spawn(reloading.run(hangups, until(stopped.clone())));
     // The last requests leave events too, and bring tokens that may have been revoked.
     let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended.clone())));
     let follower = tokio::spawn(engine.revocation_follower().run(until(ended)));
@@ -127,7 +137,7 @@ async fn prepare(config: &Config, store: &NodeStore, flags: Serve) -> Result<(),
 }
 
 /// Leaves an event if the keys have changed, unless the database is away.
-async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
+pub(super) async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
     match engine.note_keys().await {
         Err(AuthError::Storage(StoreError::Unavailable(error))) => {
             tracing::warn!(

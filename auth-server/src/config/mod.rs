@@ -15,6 +15,7 @@ use std::time::Duration;
 use auth_core::mail::Sender;
 use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
+use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
 use auth_core::{
     Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, RegistrationMode,
@@ -54,8 +55,8 @@ pub struct Config {
     pub database: Database,
     /// The secret of refresh and verification tokens; generated in the embedded mode.
     pub secret_keys: Option<SecretKeys>,
-    /// The keys of access tokens; generated in the embedded mode.
-    pub jwt_keys: Option<JwtKeys>,
+    /// Where the keys of access tokens come from.
+    pub jwt_keys: JwtKeySource,
     /// The base of the links in mails, and the issuer; the address listened at if not set.
     pub public_url: Option<String>,
     /// How mails travel.
@@ -143,6 +144,21 @@ pub enum Database {
     Sqlite(PathBuf),
     /// PostgreSQL: a production node, for which nothing is made up.
     Postgres(Zeroizing<String>),
+}
+
+/// Where the keys of access tokens come from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum JwtKeySource {
+    /// Secrets of HS256; generated in the embedded mode where none are given.
+    Secrets(Option<JwtKeys>),
+    /// A folder of keys; the one in the data folder where none is given, with a generated key.
+    Folder {
+        /// What they are all for.
+        algorithm: Algorithm,
+        /// Where it is.
+        path: Option<PathBuf>,
+    },
 }
 
 /// How mails travel.
@@ -257,7 +273,11 @@ impl Config {
         self.check_reach()?;
         check_secrets(sources)?;
         if !self.is_embedded() {
-            for name in ["secret_key", "jwt_secret_key"] {
+            let secrets: &[_] = match &self.jwt_keys {
+                JwtKeySource::Secrets(_) => &["secret_key", "jwt_secret_key"],
+                JwtKeySource::Folder { .. } => &["secret_key"],
+            };
+            for name in secrets {
                 if sources.text(name).is_none() {
                     return Err(problem(
                         name,
@@ -265,6 +285,13 @@ impl Config {
                          the same for every node",
                     ));
                 }
+            }
+            if let JwtKeySource::Folder { path: None, .. } = &self.jwt_keys {
+                return Err(problem(
+                    "jwt_keys",
+                    "is needed with PostgreSQL and asymmetric keys: a folder with the same keys \
+                     for every node, made with `auth-server keys generate`",
+                ));
             }
             if sources.text("mail").is_none() {
                 return Err(problem(
@@ -365,18 +392,30 @@ fn secret_keys(sources: &Sources) -> Result<Option<SecretKeys>, ConfigError> {
     Ok(Some(keys))
 }
 
-fn jwt_keys(sources: &Sources) -> Result<Option<JwtKeys>, ConfigError> {
-    sources.parsed("jwt_algorithm", |algorithm| match algorithm {
-        "HS256" => Ok(()),
-        "EdDSA" | "ES256" | "RS256" => Err("this version signs with HS256 only"),
-        _ => Err("must be HS256"),
-    })?;
-    if sources.text("jwt_keys").is_some() {
-        return Err(problem(
-            "jwt_keys",
-            "is for asymmetric keys; this version signs with HS256 only",
-        ));
+fn jwt_keys(sources: &Sources) -> Result<JwtKeySource, ConfigError> {
+    let algorithm = sources.value("jwt_algorithm")?.unwrap_or(Algorithm::Hs256);
+    let path = sources.text("jwt_keys").map(PathBuf::from);
+    if algorithm == Algorithm::Hs256 {
+        if path.is_some() {
+            return Err(problem(
+                "jwt_keys",
+                "is for asymmetric keys: set AUTH_JWT_ALGORITHM to EdDSA, ES256 or RS256",
+            ));
+        }
+        return jwt_secrets(sources).map(JwtKeySource::Secrets);
     }
+    for name in ["jwt_secret_key", "jwt_secret_key_fallbacks"] {
+        if sources.text(name).is_some() {
+            return Err(problem(
+                name,
+                format_args!("is for HS256, and AUTH_JWT_ALGORITHM says {algorithm}"),
+            ));
+        }
+    }
+    Ok(JwtKeySource::Folder { algorithm, path })
+}
+
+fn jwt_secrets(sources: &Sources) -> Result<Option<JwtKeys>, ConfigError> {
     let Some(current) = sources.parsed("jwt_secret_key", SecretKey::parse)? else {
         return no_fallbacks_without(sources, "jwt_secret_key", "jwt_secret_key_fallbacks")
             .map(|()| None);

@@ -4,10 +4,11 @@ use std::fmt;
 
 use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
+use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
 use auth_core::{RegistrationMode, TakenNames};
 
-use super::{Config, Database, MailRoute};
+use super::{Config, Database, JwtKeySource, MailRoute};
 
 impl Config {
     /// The settings as lines of a name and a value, without secrets.
@@ -50,6 +51,16 @@ impl Config {
                 taken_names: TakenNames::Hidden
             }
         );
+        let (algorithm, jwt_secret, jwt_folder) = match &self.jwt_keys {
+            JwtKeySource::Secrets(given) => {
+                (Algorithm::Hs256, keys(given.is_some()), "none".to_owned())
+            }
+            JwtKeySource::Folder { algorithm, path } => {
+                let path = path.as_ref().map(|path| path.display().to_string());
+                let path = path.unwrap_or_else(|| keys(false).to_owned());
+                (*algorithm, "none", path)
+            }
+        };
         let on_check_failure = match self.breached_passwords_on_failure {
             OnCheckFailure::Accept => "accept",
             _ => "refuse",
@@ -70,7 +81,9 @@ impl Config {
             ("AUTH_DATA_DIR", self.data_dir.display().to_string()),
             ("DATABASE_URL", self.database.to_string()),
             ("SECRET_KEY", keys(self.secret_keys.is_some()).to_owned()),
-            ("JWT_SECRET_KEY", keys(self.jwt_keys.is_some()).to_owned()),
+            ("AUTH_JWT_ALGORITHM", algorithm.to_string()),
+            ("JWT_SECRET_KEY", jwt_secret.to_owned()),
+            ("AUTH_JWT_KEYS", jwt_folder),
             ("AUTH_MAIL", self.mail.to_string()),
             ("AUTH_MAIL_FROM", format!("{:?}", self.mail_from)),
             (

@@ -442,7 +442,10 @@ fn s13_2_a_secret_may_stand_in_a_file_of_its_own() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     for variable in ["SECRET_KEY_FILE", "JWT_SECRET_KEY_FILE"] {
         let config = load(&[(variable, path)]).unwrap();
-        assert!(config.secret_keys.is_some() || config.jwt_keys.is_some());
+        assert!(
+            config.secret_keys.is_some()
+                || matches!(config.jwt_keys, JwtKeySource::Secrets(Some(_)))
+        );
     }
     refuses(
         &[("SECRET_KEY", SECRET), ("SECRET_KEY_FILE", path)],
