@@ -139,7 +139,9 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_MAIL_FROM", "nobody"),
         ("AUTH_REQUIRE_VERIFIED_EMAIL", "perhaps"),
         ("AUTH_JWT_ALGORITHM", "none"),
-        ("AUTH_JWT_ALGORITHM", "EdDSA"),
+        ("AUTH_JWT_ALGORITHM", "HS512"),
+        ("AUTH_JWT_ALGORITHM", "eddsa"),
+        // Without an algorithm that has key files.
         ("AUTH_JWT_KEYS", "keys"),
         ("AUTH_PASSWORD_MIN_LENGTH", "7"),
         ("AUTH_PASSWORD_MIN_LENGTH", "41"),
@@ -420,6 +422,43 @@ fn s13_2_a_file_with_secrets_is_the_owners_alone() {
     }
     let no_secret = "mail_from = \"a@example.org\"\n";
     assert!(load_mode(no_secret, 0o644).is_ok());
+}
+
+#[test]
+fn s6_4_access_tokens_have_a_secret_or_a_folder_of_keys_and_never_both() {
+    let folder = |variables: &[(&str, &str)]| match load(variables).unwrap().jwt_keys {
+        JwtKeySource::Folder { algorithm, path } => (algorithm, path),
+        secrets @ JwtKeySource::Secrets(_) => panic!("{secrets:?}"),
+    };
+    for (name, algorithm) in [
+        ("EdDSA", Algorithm::EdDsa),
+        ("ES256", Algorithm::Es256),
+        ("RS256", Algorithm::Rs256),
+    ] {
+        let chosen = ("AUTH_JWT_ALGORITHM", name);
+        assert_eq!(folder(&[chosen]), (algorithm, None));
+        let path = ("AUTH_JWT_KEYS", "keys");
+        assert_eq!(folder(&[chosen, path]), (algorithm, Some("keys".into())));
+        for secret in ["JWT_SECRET_KEY", "JWT_SECRET_KEY_FALLBACKS"] {
+            refuses(&[chosen, path, (secret, SECRET)], "is for HS256");
+        }
+        let mut variables = production(&[chosen, path]);
+        refuses(&variables, "JWT_SECRET_KEY");
+        variables.retain(|(variable, _)| *variable != "JWT_SECRET_KEY");
+        assert_eq!(folder(&variables).0, algorithm);
+        variables.retain(|(variable, _)| *variable != "AUTH_JWT_KEYS");
+        refuses(&variables, "AUTH_JWT_KEYS");
+    }
+    refuses(
+        &[("AUTH_JWT_ALGORITHM", "HS256"), ("AUTH_JWT_KEYS", "keys")],
+        "AUTH_JWT_KEYS",
+    );
+    let shown = load(&[("AUTH_JWT_ALGORITHM", "EdDSA")]).unwrap();
+    let shown = format!("{shown:?}");
+    assert!(
+        shown.contains(r#""AUTH_JWT_ALGORITHM": "EdDSA""#),
+        "{shown}"
+    );
 }
 
 #[cfg(unix)]

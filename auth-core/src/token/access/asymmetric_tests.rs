@@ -1,3 +1,5 @@
+#![cfg(feature = "aws-lc")]
+
 use futures_util::FutureExt as _;
 use hmac::Mac as _;
 use serde_json::{Value, json};

@@ -279,7 +279,7 @@ impl Shared {
     }
 }
 
-#[cfg(all(test, feature = "aws-lc"))]
+#[cfg(test)]
 mod asymmetric_tests;
 #[cfg(test)]
 mod tests;
