@@ -19,7 +19,7 @@ use der::Encode as _;
 use der::asn1::UintRef;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{DecodingKey, Validation, decode};
+use jsonwebtoken::{DecodingKey, Header, Validation, decode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -28,18 +28,19 @@ const ISSUER: &str = "https://auth.example.org";
 
 /// Signs the usual claims under a header of this algorithm.
 fn token(algorithm: Algorithm, key_id: Option<&str>, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
-    let mut header = json!({"typ": "at+jwt", "alg": algorithm.name()});
-    if let Some(key_id) = key_id {
-        header["kid"] = key_id.into();
-    }
+    // Written as our issuer writes it.
+    let mut header = Header::new(algorithm.name().parse().unwrap());
+    header.typ = Some("at+jwt".to_owned());
+    header.kid = key_id.map(str::to_owned);
+    let header = serde_json::to_string(&header).unwrap();
     let claims = json!({
         "iss": ISSUER, "sub": "0190b1d0-0000-7000-8000-000000000001", "aud": ISSUER,
         "client_id": "auth", "iat": 1_700_000_000, "exp": 9_000_000_000_u64,
         "jti": "AAAAAAAAAAAAAAAAAAAAAA", "sid": "6b0f9f0a-0000-4000-8000-000000000002",
         "roles": ["superuser"],
     });
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&claims));
+    let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+    let signed = format!("{}.{}", part(header), part(claims.to_string()));
     let signature = URL_SAFE_NO_PAD.encode(sign(signed.as_bytes()));
     format!("{signed}.{signature}")
 }

@@ -64,8 +64,8 @@ fn key_id(token: &str) -> Option<String> {
 
 async fn published(server: &Server) -> Vec<String> {
     let answer = server.get("/.well-known/jwks.json").await.json();
-    let keys = answer["keys"].as_array().unwrap().iter();
-    keys.map(|key| key["kid"].as_str().unwrap().to_owned())
+    let keys = answer.get("keys").unwrap().as_array().unwrap().iter();
+    keys.map(|key| key.get("kid").unwrap().as_str().unwrap().to_owned())
         .collect()
 }
 
@@ -109,9 +109,11 @@ async fn client(
     refresh_token: String,
     tally: Arc<Tally>,
 ) {
+    let node = nodes.get(number % 2).unwrap();
+    let rounds = tally.rounds.get(number).unwrap();
     let mut access = None::<String>;
     while !tally.over.load(Ordering::Acquire) {
-        let refreshed = nodes[number % 2].refresh(&refresh_token).await;
+        let refreshed = node.refresh(&refresh_token).await;
         if refreshed.status.as_u16() != 200 {
             tally.note("refresh", &refreshed);
             return;
@@ -131,7 +133,7 @@ async fn client(
             }
         }
         access = Some(next);
-        tally.rounds[number].fetch_add(1, Ordering::AcqRel);
+        rounds.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -219,7 +221,7 @@ async fn s13_4_keys_are_rotated_under_load_and_no_request_is_refused() {
 
     tally.over.store(true, Ordering::Release);
     while clients.join_next().await.is_some() {}
-    let refused = tally.refused.lock().unwrap();
+    let refused = std::mem::take(&mut *tally.refused.lock().unwrap());
     assert!(
         refused.is_empty(),
         "{} of them: {:?}",

@@ -55,7 +55,8 @@ impl Issuer {
             .json()
             .await
             .unwrap();
-        answer["access_token"].as_str().unwrap().to_owned()
+        let token = answer.get("access_token").unwrap();
+        token.as_str().unwrap().to_owned()
     }
 }
 
