@@ -1,8 +1,10 @@
 //! The host's own claims: a hook adds them to access tokens, and the callers' bring them back.
 //!
 //! ```
-//! use async_trait::async_trait;
-//! use auth_core::claims::{ClaimsError, ClaimsHook, ExtraClaims, TokenSubject};
+//! use std::sync::Arc;
+//!
+//! use auth_core::EngineBuilder;
+//! use auth_core::claims::{ClaimsError, ExtraClaims, TokenSubject};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize)]
@@ -10,16 +12,14 @@
 //!     tenant: String,
 //! }
 //!
-//! #[derive(Debug)]
-//! struct Memberships;
+//! async fn membership(subject: TokenSubject) -> Result<ExtraClaims, ClaimsError> {
+//!     // Here, ask your database.
+//!     let tenant = format!("tenant of {}", subject.user_id);
+//!     ExtraClaims::new(&Membership { tenant })
+//! }
 //!
-//! #[async_trait]
-//! impl ClaimsHook for Memberships {
-//!     async fn claims(&self, subject: &TokenSubject) -> Result<ExtraClaims, ClaimsError> {
-//!         // Here, ask your database about `subject.user_id`.
-//!         let tenant = format!("tenant of {}", subject.user_id);
-//!         ExtraClaims::new(&Membership { tenant })
-//!     }
+//! fn with_memberships(builder: EngineBuilder) -> EngineBuilder {
+//!     builder.with_claims_hook(Arc::new(membership))
 //! }
 //!
 //! fn tenant_of(caller: &auth_core::Principal) -> Option<String> {
@@ -47,6 +47,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -62,10 +63,12 @@ use crate::{Roles, SessionId, SessionOwner, UserId};
 /// hook that asks somebody limits how long. If it fails, the request does, and no token is issued:
 /// a login leaves no session, and a refresh can be tried again with the same token.
 ///
+/// Any async function or closure of a [`TokenSubject`] will do; see the [module](self).
+///
 /// Whoever has the token reads the claims: they are signed, not secret. They stay as they are
 /// until the token is refreshed.
 #[async_trait]
-pub trait ClaimsHook: fmt::Debug + Send + Sync + 'static {
+pub trait ClaimsHook: Send + Sync + 'static {
     /// Makes the claims for a token of this user.
     ///
     /// # Errors
@@ -73,7 +76,28 @@ pub trait ClaimsHook: fmt::Debug + Send + Sync + 'static {
     /// - [`ClaimsError::Unavailable`] if another try may succeed: the client is answered with 503;
     /// - any other [`ClaimsError`] if somebody has to look into it: the client is answered with
     ///   500, and the log says why.
-    async fn claims(&self, subject: &TokenSubject) -> Result<ExtraClaims, ClaimsError>;
+    async fn claims(&self, subject: TokenSubject) -> Result<ExtraClaims, ClaimsError>;
+}
+
+#[async_trait]
+impl<F, Fut> ClaimsHook for F
+where
+    F: Fn(TokenSubject) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<ExtraClaims, ClaimsError>> + Send + 'static,
+{
+    async fn claims(&self, subject: TokenSubject) -> Result<ExtraClaims, ClaimsError> {
+        self(subject).await
+    }
+}
+
+/// The hook of an engine.
+#[derive(Clone)]
+pub(crate) struct SharedHook(pub(crate) Arc<dyn ClaimsHook>);
+
+impl fmt::Debug for SharedHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedHook")
+    }
 }
 
 /// For whom a token will be issued, as the store says at this moment.

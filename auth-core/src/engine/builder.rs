@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, LoginThrottle, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
-use crate::claims::ClaimsHook;
+use crate::claims::{ClaimsHook, SharedHook};
 use crate::housekeeping::Retention;
 use crate::mail::{LinkLifetimes, MailLinks, MailTemplates};
 use crate::revocation::{Revocations, StalePolicy};
@@ -68,7 +68,7 @@ pub struct EngineBuilder {
     reserved_usernames: Vec<String>,
     templates: MailTemplates,
     clock: Arc<dyn Clock>,
-    claims_hook: Option<Arc<dyn ClaimsHook>>,
+    claims_hook: Option<SharedHook>,
     trail: AuditTrail,
     when_stale: StalePolicy,
     login_throttle: LoginThrottle,
@@ -272,7 +272,7 @@ impl EngineBuilder {
 
     /// Who adds claims to access tokens (default: nobody).
     pub fn with_claims_hook(mut self, hook: Arc<dyn ClaimsHook>) -> Self {
-        self.claims_hook = Some(hook);
+        self.claims_hook = Some(SharedHook(hook));
         self
     }
 

@@ -32,7 +32,7 @@ pub use throttle::LoginThrottle;
 
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
-use crate::claims::{ClaimsHook, ExtraClaims, TokenSubject};
+use crate::claims::{ExtraClaims, SharedHook, TokenSubject};
 use crate::housekeeping::Retention;
 use crate::mail::{Letters, MailLinks, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
@@ -78,7 +78,7 @@ struct Inner {
     policy: PasswordPolicy,
     reserved_usernames: Vec<String>,
     access_tokens: AccessTokenIssuer,
-    claims_hook: Option<Arc<dyn ClaimsHook>>,
+    claims_hook: Option<SharedHook>,
     verifier: AccessTokenVerifier,
     refresh_tokens: RefreshTokens,
     refresh_ttl: Duration,
@@ -285,7 +285,7 @@ impl Inner {
         let given = owner.roles.iter().map(Role::as_str);
         let roles: Vec<&str> = superuser.into_iter().chain(given).collect();
         let extra = match &self.claims_hook {
-            Some(hook) => hook.claims(&TokenSubject::of(owner, session)).await?,
+            Some(hook) => hook.0.claims(TokenSubject::of(owner, session)).await?,
             None => ExtraClaims::default(),
         };
         self.access_tokens

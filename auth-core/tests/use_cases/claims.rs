@@ -56,8 +56,8 @@ impl Scripted {
 
 #[async_trait]
 impl ClaimsHook for Scripted {
-    async fn claims(&self, subject: &TokenSubject) -> Result<ExtraClaims, ClaimsError> {
-        self.asked.lock().unwrap().push(subject.clone());
+    async fn claims(&self, subject: TokenSubject) -> Result<ExtraClaims, ClaimsError> {
+        self.asked.lock().unwrap().push(subject);
         let answer = *self.answer.lock().unwrap();
         answer()
     }
