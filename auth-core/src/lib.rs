@@ -107,6 +107,8 @@ mod jitter;
 pub mod mail;
 pub mod password;
 mod principal;
+#[cfg(any(feature = "sqlite", feature = "mail-folder"))]
+mod private;
 pub mod revocation;
 mod roles;
 mod rotation_key;
@@ -127,8 +129,11 @@ pub use client_network::ClientNetwork;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{IdempotencyKey, RequestContext, RequestId};
 pub use email::{EmailAddress, EmailError};
+#[cfg(feature = "sqlite")]
+pub use engine::EmbeddedError;
 pub use engine::{
     Bootstrap, EmailVerification, Engine, EngineBuilder, LoginThrottle, Rotation, SettingsError,
+    Workers,
 };
 pub use enrollment::{Enrollment, RegistrationMode, TakenNames};
 pub use error::{AuthError, FieldErrors};
@@ -143,8 +148,8 @@ pub use rotation_key::RotationKey;
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};
 pub use token::{
-    AccessToken, AccessTokenVerifier, Jwks, JwksError, JwtKeys, RandomnessUnavailable,
-    RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,
+    AccessToken, AccessTokenVerifier, Jwks, JwksError, JwtKeys, KeyFileError,
+    RandomnessUnavailable, RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,
 };
 pub use user::{User, UserId};
 pub use username::{Username, UsernameError};

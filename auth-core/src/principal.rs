@@ -52,6 +52,13 @@ impl Principal {
         }
     }
 
+    /// Gives the principal these roles, in place of those of before.
+    #[must_use]
+    pub fn with_roles<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.roles = names.into_iter().map(Role::new).collect();
+        self
+    }
+
     /// Adds claims of the host, in place of those of before: for tests, and for hosts that find
     /// out by other means who calls.
     #[must_use]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use auth_core::mail::{MailError, SmtpSetupError, TemplateError};
 use auth_core::password::{BreachedPasswordFileError, HasherError, PasswordPolicyError};
 use auth_core::store::StoreError;
-use auth_core::{AuthError, RandomnessUnavailable, SettingsError};
+use auth_core::{AuthError, KeyFileError, SettingsError};
 use auth_tower::api::PageTemplateError;
 
 use metrics_exporter_prometheus::BuildError;
@@ -34,17 +34,9 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
-    /// A key file holds something else, or others can read it.
-    #[error("the key file {} cannot be used: {problem}", path.display())]
-    KeyFile {
-        /// The path.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The operating system gave no randomness.
+    /// A key file cannot be used.
     #[error(transparent)]
-    Randomness(#[from] RandomnessUnavailable),
+    KeyFile(#[from] KeyFileError),
     /// The database failed.
     #[error("the database cannot be used")]
     Store(#[from] StoreError),

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::store::NewUser;
-use crate::{AuthError, Registration, RequestContext, User, UserId};
+use crate::{AuthError, Password, Registration, RequestContext, SecretKey, User, UserId, Username};
 
 /// Which superusers the operator may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,39 @@ pub enum Bootstrap {
 }
 
 impl Engine {
+    /// Makes sure that there is a superuser: creates the first one, with a random password that
+    /// nobody has but the caller.
+    ///
+    /// Returns `None` if there is a superuser already, or another user of this name. It is made to
+    /// be called at every start: where there is nothing to do it costs one look-up by name, as long
+    /// as the superuser keeps the name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_superuser`](Self::create_superuser), and [`AuthError::Internal`] if the
+    /// operating system has no randomness to give.
+    pub async fn ensure_superuser(
+        &self,
+        username: &str,
+        email: &str,
+    ) -> Result<Option<Password>, AuthError> {
+        // Asked first, since a hash would cost every start the time of a login.
+        let found = match Username::for_lookup(username) {
+            Some(username) => self.inner.store.find_credentials(&username).await?,
+            None => None,
+        };
+        if found.is_some() {
+            return Ok(None);
+        }
+        let random = SecretKey::generate().map_err(|error| AuthError::Internal(error.into()))?;
+        let password = Password::new(String::from_utf8_lossy(random.expose()));
+        let registration = Registration::new(username, password.clone(), email);
+        let created = self
+            .create_superuser(registration, Bootstrap::FirstSuperuser)
+            .await?;
+        Ok(created.map(|_| password))
+    }
+
     /// Creates a superuser whose address counts as verified, for the operator's own tools.
     ///
     /// Returns `None` if [`Bootstrap::FirstSuperuser`] was asked for and there is one already; of

@@ -6,6 +6,8 @@ mod authorize;
 mod bootstrap;
 mod builder;
 mod change_email;
+#[cfg(feature = "sqlite")]
+mod embedded;
 mod enroll;
 mod key_change;
 mod log_in;
@@ -17,6 +19,7 @@ mod reset_password;
 mod revoke;
 mod throttle;
 mod verify_email;
+mod workers;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -28,7 +31,10 @@ use tokio::sync::Notify;
 
 pub use bootstrap::Bootstrap;
 pub use builder::{EngineBuilder, SettingsError};
+#[cfg(feature = "sqlite")]
+pub use embedded::EmbeddedError;
 pub use throttle::LoginThrottle;
+pub use workers::Workers;
 
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
@@ -115,6 +121,20 @@ impl Engine {
     #[must_use]
     pub fn access_token_verifier(&self) -> AccessTokenVerifier {
         self.inner.verifier.clone()
+    }
+
+    /// Issues a token of anybody, for tests of a host.
+    #[cfg(all(feature = "testing", feature = "sqlite"))]
+    pub(crate) fn issue_to(
+        &self,
+        caller: (UserId, SessionId),
+        roles: &[&str],
+        extra: &ExtraClaims,
+    ) -> Result<AccessToken, AuthError> {
+        let (user, session) = caller;
+        let now = self.inner.clock.now();
+        let issuer = &self.inner.access_tokens;
+        issuer.issue(user, session, roles, extra, now)
     }
 
     /// A worker that learns what is revoked at any node; run one on each node.

@@ -1,6 +1,6 @@
 //! Mails as files in a folder, for a machine without a mail server.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::message::message;
 use super::{Mail, MailError, MailTransport, Sender};
+use crate::private;
 
 /// Writes each mail into a folder as an `.eml` file, which every mail program opens.
 ///
@@ -37,11 +38,19 @@ impl FolderTransport {
     /// The folder is missing and cannot be made, or the path is no folder.
     pub fn new(folder: impl Into<PathBuf>, sender: Sender) -> io::Result<Self> {
         let folder = folder.into();
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(&folder)?;
+        private::create_folder(&folder)?;
         Ok(Self { folder, sender })
+    }
+
+    /// Opens the folder for mails from `auth@localhost`, which is good enough for mails that do not
+    /// leave the machine.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn local(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let sender = "auth@localhost".parse().map_err(io::Error::other)?;
+        Self::new(folder, sender)
     }
 
     /// The folder.

@@ -33,6 +33,45 @@ impl MailTransport for Mailbox {
     }
 }
 
+/// The link in a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailedLink {
+    /// The whole link.
+    pub url: String,
+    /// Its path and its query, for an application that is asked in-process.
+    pub path_and_query: String,
+    /// The token in its query.
+    pub token: String,
+}
+
+impl MailedLink {
+    /// Finds the link in a mail's text.
+    ///
+    /// ```
+    /// use auth_core::testing::MailedLink;
+    ///
+    /// let text = "Follow https://auth.example.org/api/register/verify/?token=avt_AbC-1 today.";
+    /// let link = MailedLink::find(text).unwrap();
+    /// assert_eq!(link.url, "https://auth.example.org/api/register/verify/?token=avt_AbC-1");
+    /// assert_eq!(link.path_and_query, "/api/register/verify/?token=avt_AbC-1");
+    /// assert_eq!(link.token, "avt_AbC-1");
+    /// ```
+    #[must_use]
+    pub fn find(text: &str) -> Option<Self> {
+        let token = link_token(text)?;
+        let (before, _) = text.split_once("?token=")?;
+        let page = before.split_whitespace().next_back()?;
+        let (_, rest) = page.split_once("://")?;
+        let path = rest.get(rest.find('/')?..)?;
+        Some(Self {
+            url: format!("{page}?token={token}"),
+            path_and_query: format!("{path}?token={token}"),
+            token: token.to_owned(),
+        })
+    }
+}
+
 /// Finds the token of the link in a mail's text.
 ///
 /// ```

@@ -1,12 +1,18 @@
 //! Tests for stores, and the test kit of host applications.
 
+#[cfg(feature = "sqlite")]
+mod auth;
 mod clock;
 pub mod conformance;
 mod mailbox;
 #[cfg(all(feature = "postgres", unix))]
 pub mod postgres;
+mod principal;
 mod token_mint;
 
+#[cfg(feature = "sqlite")]
+pub use auth::TestAuth;
 pub use clock::ManualClock;
-pub use mailbox::{Mailbox, link_token};
+pub use mailbox::{Mailbox, MailedLink, link_token};
+pub use principal::principal;
 pub use token_mint::TokenMint;

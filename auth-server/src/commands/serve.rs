@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::reload;
-use crate::bootstrap;
 use crate::cli::{Serve, Settings};
 use crate::config::{Config, Database, EndpointGroup};
 use crate::error::CommandError;
@@ -47,7 +46,7 @@ pub(super) async fn run(
     let jwt_keys = keys.jwt.clone();
     let engine = node::engine(&config, &store, keys, &public_url, templates.mails)?;
     let transport = node::mail_transport(&config)?;
-    welcome(&config, &store, &engine, &address).await?;
+    welcome(&config, &engine, &address).await?;
     note_keys(&engine).await?;
 
     let (stop, stopped) = watch::channel(false);
@@ -193,16 +192,13 @@ impl Observing {
 }
 
 /// On the first start of the embedded mode: who can log in, and how to try it.
-async fn welcome(
-    config: &Config,
-    store: &NodeStore,
-    engine: &Engine,
-    address: &str,
-) -> Result<(), CommandError> {
-    let (Database::Sqlite(_), NodeStore::Sqlite(store)) = (&config.database, store) else {
+async fn welcome(config: &Config, engine: &Engine, address: &str) -> Result<(), CommandError> {
+    let Database::Sqlite(_) = &config.database else {
         return Ok(());
     };
-    if let Some((name, password)) = bootstrap::first_superuser(engine, store).await? {
+    let name = "admin";
+    let created = engine.ensure_superuser(name, "admin@localhost").await?;
+    if let Some(password) = created {
         say(format_args!(
             "superuser: {name} password: {}",
             password.expose()
