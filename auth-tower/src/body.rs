@@ -28,6 +28,12 @@ impl From<Bytes> for ApiBody {
     }
 }
 
+impl From<ApiBody> for Bytes {
+    fn from(body: ApiBody) -> Self {
+        body.0.unwrap_or_default()
+    }
+}
+
 impl Body for ApiBody {
     type Data = Bytes;
     type Error = Infallible;

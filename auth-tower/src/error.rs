@@ -141,6 +141,10 @@ impl ApiError {
     /// Makes the answer, and writes to the log what the client must not learn.
     #[must_use]
     pub fn into_response(self) -> Response<ApiBody> {
+        self.response()
+    }
+
+    pub(crate) fn response(&self) -> Response<ApiBody> {
         self.log();
         let body = ErrorBody {
             is_error: 1,
@@ -177,7 +181,7 @@ impl ApiError {
     }
 
     /// The codes of <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
-    fn grpc_status(&self) -> u16 {
+    pub(crate) fn grpc_status(&self) -> i32 {
         match self.status() {
             StatusCode::UNAUTHORIZED => 16,
             StatusCode::FORBIDDEN => 7,

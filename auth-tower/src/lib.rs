@@ -5,7 +5,8 @@
 //! - a *service*, [`AuthApi`]: the endpoints, to be mounted beside the host's own routes;
 //! - *layers*: [`VerifyLayer`] turns a bearer token into a [`Principal`](auth_core::Principal),
 //!   [`RequireRoleLayer`] lets only callers with a role through, [`RequireSuperuserLayer`] only
-//!   superusers, [`IdentifyLayer`] finds out where requests come from.
+//!   superusers, [`IdentifyLayer`] finds out where requests come from, [`MountLayer`] puts the
+//!   endpoints in front of a service.
 //!
 //! In axum (hyper and warp: see [`api`]):
 //!
@@ -41,7 +42,10 @@
 //! | [`verify`] | bearer token to principal |
 //! | [`require`] | roles, and rights that must hold now |
 //! | `jwks` | the keys of another issuer, for services that only verify, with the feature `jwks-client` |
+//! | [`mount`] | the endpoints in front of a service |
 //! | `axum` | extractors and `IntoResponse`, with the feature `axum` |
+//! | `warp` | filters, with the feature `warp` |
+//! | `tonic` | the caller of a request, errors as statuses, with the feature `tonic` |
 //!
 //! What tower-http has (timeouts, request ids, CORS, tracing) is left to tower-http.
 
@@ -56,14 +60,20 @@ mod error;
 pub mod identify;
 #[cfg(feature = "jwks-client")]
 pub mod jwks;
+pub mod mount;
 pub mod require;
 mod response;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 pub mod verify;
+#[cfg(feature = "warp")]
+pub mod warp;
 
 pub use api::service::AuthApi;
 pub use body::{ApiBody, ResponseBody};
 pub use error::ApiError;
 pub use identify::layer::IdentifyLayer;
+pub use mount::layer::MountLayer;
 pub use require::layer::RequireSuperuserLayer;
 pub use require::role::RequireRoleLayer;
 pub use verify::layer::VerifyLayer;

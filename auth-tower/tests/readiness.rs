@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use auth_core::{AuthService, Principal};
-use auth_tower::{IdentifyLayer, RequireSuperuserLayer, VerifyLayer};
+use auth_tower::{IdentifyLayer, MountLayer, RequireSuperuserLayer, VerifyLayer};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -49,6 +49,22 @@ async fn verifying_is_as_ready_as_the_inner_service() {
     assert_eq!(response.unwrap().status(), 200);
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
+}
+
+#[tokio::test]
+async fn endpoints_in_front_of_a_service_are_as_ready_as_the_service() {
+    let layer = MountLayer::new(support::api(&Arc::default()));
+    let (mut service, mut handle): (_, Handle) = mock::spawn_layer(layer);
+    handle.allow(0);
+    assert!(service.poll_ready().is_pending());
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    // What the endpoints answer does not reach the service, which stays ready for the next call.
+    let response: Result<_, tower::BoxError> = service.call(request("GET", "/livez")).await;
+    assert_eq!(response.unwrap().status(), 200);
+    assert!(service.poll_ready().is_ready());
+    let (response, ()) = tokio::join!(service.call(good()), reply(&mut handle));
+    assert_eq!(response.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use auth_core::{
-    AccessTokenVerifier, Account, Administration, AuthError, AuthService, ClientNetwork,
+    AccessTokenVerifier, Account, Administration, AuthError, AuthService, ClientNetwork, Engine,
     Enrollment, RegistrationMode, RequestContext,
 };
 use http::header::CONTENT_LENGTH;
@@ -49,6 +49,12 @@ impl AuthApi {
             pages: PageTemplates::default(),
             limiters: None,
         }
+    }
+
+    /// Serves this engine to callers with its access tokens.
+    #[must_use]
+    pub fn for_engine(engine: &Engine) -> Self {
+        Self::new(Arc::new(engine.clone()), engine.access_token_verifier())
     }
 
     /// Replaces the limit on the size of a request's body, 16 KiB by default.
