@@ -2,8 +2,13 @@
 //! registers users, who verify their e-mail address, log in, refresh and log out.
 //!
 //! The access tokens are JWTs that any service verifies without asking anybody; the refresh tokens
-//! are opaque, and a logout ends them for good. HTTP is in `auth-tower`, a whole server in
-//! `auth-server`.
+//! are opaque, and a logout ends them for good. HTTP is in `auth-tower`: its documentation goes from
+//! `cargo add` to a protected route. A whole server is in `auth-server`.
+//!
+//! ```console
+//! $ cargo add auth-core
+//! $ cargo add tokio --features full
+//! ```
 //!
 //! ```
 //! # #[cfg(all(feature = "sqlite", feature = "mail-folder"))]

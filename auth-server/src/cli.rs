@@ -65,6 +65,9 @@ pub enum Command {
     Events(Events),
     /// Tell what became of a request, such as the rule that refused a login.
     Explain(Explain),
+    /// Print the description of all endpoints (OpenAPI 3.1, JSON).
+    #[command(name = "openapi")]
+    OpenApi,
 }
 
 /// The flags of `serve`.

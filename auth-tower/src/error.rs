@@ -146,15 +146,19 @@ impl ApiError {
 
     pub(crate) fn response(&self) -> Response<ApiBody> {
         self.log();
-        let body = ErrorBody {
-            is_error: 1,
-            code: self.code(),
-            message: &self.message(),
-            errors: self.fields(),
-        };
-        let mut response = response::serialized(self.status(), &body);
+        let mut response = response::serialized(self.status(), &self.body());
         self.add_headers(response.headers_mut());
         response
+    }
+
+    /// What the client reads.
+    pub(crate) fn body(&self) -> ErrorBody<'_> {
+        ErrorBody {
+            is_error: 1,
+            code: self.code(),
+            message: self.message(),
+            errors: self.fields(),
+        }
     }
 
     /// Makes the answer that the client of this request reads: to gRPC a status in the headers
@@ -287,13 +291,22 @@ impl Dialect {
     }
 }
 
+/// Why the request was refused.
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Error))]
+pub(crate) struct ErrorBody<'a> {
+    /// Always 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     is_error: u8,
+    /// The stable name of the reason, for programs.
     code: &'static str,
-    message: &'a str,
+    /// The reason, for people; it may change.
+    message: String,
+    /// What is wrong with each field; only with `validation_failed`.
     #[serde(serialize_with = "field_messages")]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, Vec<String>>, required = false))]
     errors: Option<&'a FieldErrors>,
 }
 

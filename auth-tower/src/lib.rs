@@ -8,25 +8,78 @@
 //!   superusers, [`IdentifyLayer`] finds out where requests come from, [`MountLayer`] puts the
 //!   endpoints in front of a service.
 //!
+//! # From nothing to a protected route
+//!
+//! ```console
+//! $ cargo new notes && cd notes
+//! $ cargo add auth-core
+//! $ cargo add auth-tower --features axum
+//! $ cargo add axum
+//! $ cargo add tokio --features full
+//! ```
+//!
 //! In axum (hyper and warp: see [`api`]):
 //!
-//! ```
+#![cfg_attr(feature = "axum", doc = "```no_run")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! use std::error::Error;
+//! use std::future::pending;
 //! use std::sync::Arc;
 //!
-//! use auth_core::{AccessTokenVerifier, AuthService, Principal};
+//! use auth_core::mail::FolderTransport;
+//! use auth_core::store::SqliteStore;
+//! use auth_core::{Bootstrap, Engine, JwtKeys, Password, Registration, SecretKey, SecretKeys};
+//! use auth_tower::axum::Authenticated;
 //! use auth_tower::{AuthApi, VerifyLayer};
-//! use axum::{Extension, Router, routing::get};
+//! use axum::Router;
+//! use axum::routing::get;
 //!
-//! async fn me(Extension(caller): Extension<Principal>) -> String {
-//!     format!("you are {}", caller.user_id)
-//! }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn Error>> {
+//!     let store = SqliteStore::open("auth.sqlite3").await?;
+//!     store.migrate().await?;
+//!     let engine = Engine::builder(
+//!         Arc::new(store),
+//!         // Read yours from where you keep secrets: new ones log everybody out.
+//!         SecretKeys::new(SecretKey::generate()?),
+//!         JwtKeys::hs256(SecretKey::generate()?),
+//!     )
+//!     .with_public_url("http://127.0.0.1:3000")
+//!     .build()?;
 //!
-//! fn app(auth: Arc<dyn AuthService>, verifier: AccessTokenVerifier) -> Router {
-//!     Router::new()
-//!         .route("/me", get(me))
+//!     // On each node, one worker sends mails, and another learns of logouts elsewhere.
+//!     let outbox = FolderTransport::new("outbox", "auth@localhost".parse()?)?;
+//!     tokio::spawn(engine.mail_worker(Arc::new(outbox)).run(pending()));
+//!     tokio::spawn(engine.revocation_follower().run(pending()));
+//!
+//!     // The first user, who can register the others.
+//!     let password = Password::new("correct horse battery");
+//!     let admin = Registration::new("admin", password, "admin@example.org");
+//!     engine.create_superuser(admin, Bootstrap::FirstSuperuser).await?;
+//!
+//!     let verifier = engine.access_token_verifier();
+//!     let app = Router::new()
+//!         .route("/notes", get(notes))
 //!         .route_layer(VerifyLayer::new(verifier.clone()))
-//!         .fallback_service(AuthApi::new(auth, verifier))
+//!         .fallback_service(AuthApi::new(Arc::new(engine), verifier));
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
 //! }
+//!
+//! async fn notes(Authenticated(caller): Authenticated) -> String {
+//!     format!("the notes of user {}\n", caller.user_id)
+//! }
+//! ```
+//!
+//! ```console
+//! $ curl -i http://127.0.0.1:3000/notes
+//! HTTP/1.1 401 Unauthorized
+//! $ curl http://127.0.0.1:3000/api/auth/token/ -H 'Content-Type: application/json' \
+//!     -d '{"username":"admin","password":"correct horse battery"}'
+//! {"access_token":"eyJ…","refresh_token":"art_…"}
+//! $ curl http://127.0.0.1:3000/notes -H 'Authorization: Bearer eyJ…'
+//! the notes of user 019a…
 //! ```
 //!
 //! Everything is generic over the bodies of requests and responses. A refusal is an answer, never
@@ -46,6 +99,13 @@
 //! | `axum` | extractors and `IntoResponse`, with the feature `axum` |
 //! | `warp` | filters, with the feature `warp` |
 //! | `tonic` | the caller of a request, errors as statuses, with the feature `tonic` |
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `axum` | | extractors and `IntoResponse` |
+//! | `openapi` | | the description of the endpoints (OpenAPI 3.1), and a page of it |
 //!
 //! What tower-http has (timeouts, request ids, CORS, tracing) is left to tower-http.
 

@@ -15,6 +15,7 @@ mod users;
 use crate::cli::{Cli, Command, Serve};
 use crate::config::Config;
 use crate::error::CommandError;
+use crate::output::say;
 use crate::telemetry;
 
 /// Does what the command line says.
@@ -38,6 +39,10 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
         Some(Command::Check) => check::run(&config).await,
         Some(Command::Events(flags)) => events::run(&config, flags).await,
         Some(Command::Explain(flags)) => explain::run(&config, &flags).await,
+        Some(Command::OpenApi) => {
+            say(auth_tower::api::openapi::document());
+            Ok(())
+        }
     }
 }
 

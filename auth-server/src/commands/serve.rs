@@ -72,6 +72,9 @@ pub(super) async fn run(
     if config.endpoints.contains(&EndpointGroup::Admin) {
         api = api.with_administration(engine);
     }
+    if config.endpoints.contains(&EndpointGroup::OpenApi) {
+        api = api.with_openapi();
+    }
     if config.throttle {
         api = api.with_request_budgets(RequestBudgets::default());
     }

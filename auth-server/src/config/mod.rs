@@ -123,6 +123,8 @@ pub enum EndpointGroup {
     Account,
     /// What superusers do to accounts and sessions, and the audit trail.
     Admin,
+    /// The description of what is served.
+    OpenApi,
 }
 
 impl EndpointGroup {
@@ -132,6 +134,7 @@ impl EndpointGroup {
         match self {
             Self::Account => "account",
             Self::Admin => "admin",
+            Self::OpenApi => "openapi",
         }
     }
 }
@@ -527,9 +530,10 @@ fn endpoints(sources: &Sources) -> Result<Vec<EndpointGroup>, ConfigError> {
     let groups = sources.list("endpoints").map(|group| match group {
         "account" => Ok(EndpointGroup::Account),
         "admin" => Ok(EndpointGroup::Admin),
+        "openapi" => Ok(EndpointGroup::OpenApi),
         _ => Err(problem(
             "endpoints",
-            format_args!("there is no group `{group}`; there are `account` and `admin`"),
+            format_args!("there is no group `{group}`; there are `account`, `admin` and `openapi`"),
         )),
     });
     groups.collect()

@@ -208,12 +208,13 @@ fn registration_is_the_superusers_unless_the_operator_opens_it() {
 
 #[test]
 fn groups_of_endpoints_are_served_by_name() {
-    use EndpointGroup::{Account, Admin};
+    use EndpointGroup::{Account, Admin, OpenApi};
 
     let endpoints = |names| load(&[("AUTH_ENDPOINTS", names)]).unwrap().endpoints;
     assert_eq!(endpoints(""), []);
     assert_eq!(endpoints("admin"), [Admin]);
     assert_eq!(endpoints("account, admin"), [Account, Admin]);
+    assert_eq!(endpoints("openapi"), [OpenApi]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+#[path = "../../../auth-tower/tests/support/described.rs"]
+mod described;
 pub mod gate;
 pub mod mail;
 pub mod raw;
@@ -174,6 +176,7 @@ impl Server {
         bearer: Option<&str>,
         body: Option<Value>,
     ) -> Answer {
+        let asked = method.clone();
         let mut request = Client::new().request(method, self.url(path));
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
@@ -182,11 +185,13 @@ impl Server {
             request = request.json(&body);
         }
         let response = request.send().await.unwrap();
-        Answer {
+        let answer = Answer {
             status: response.status(),
             headers: response.headers().clone(),
             body: response.text().await.unwrap(),
-        }
+        };
+        answer.is_described(asked.as_str(), path);
+        answer
     }
 
     /// Presses the button of a page, as a browser does.
@@ -251,6 +256,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Fails unless `docs/openapi.json` knows answers like this to requests like that.
+    #[track_caller]
+    pub fn is_described(&self, method: &str, path: &str) {
+        let content_type = self.headers.get("content-type");
+        let content_type = content_type.map_or("", |value| value.to_str().unwrap());
+        described::check(method, path, self.status.as_u16(), content_type, &self.body);
+    }
+
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()

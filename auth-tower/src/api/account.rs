@@ -24,12 +24,21 @@ use crate::context;
 use crate::error::ApiError;
 use crate::response;
 
+/// The caller's own account.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = OwnAccount))]
 struct Caller<'a> {
+    /// The user's id.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     id: String,
+    /// The name to log in with.
     username: String,
+    /// The address, as it was given.
     email: String,
+    /// Whether the address is verified.
     verified: bool,
+    /// The roles, with `superuser` for a superuser.
     roles: Vec<&'a str>,
 }
 
@@ -47,18 +56,35 @@ impl<'a> Caller<'a> {
     }
 }
 
+/// The caller's sessions.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = OwnSessions))]
 struct Sessions {
+    /// Those that live, the latest first.
     sessions: Vec<OwnSession>,
 }
 
+/// One login, and what came of it.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct OwnSession {
+    /// The session's id.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     id: String,
+    /// When it began.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     created_at: String,
+    /// When it was last rotated, or noted as used; else when it began.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     last_used_at: String,
+    /// When it ends by itself.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     expires_at: String,
+    /// The address that logged in, if it is known.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     client: Option<String>,
+    /// Whether it is the session of this request.
     current: bool,
 }
 
@@ -214,5 +240,151 @@ fn refused(error: AuthError) -> ApiError {
     match error {
         AuthError::TokenRevoked => ApiError::Bearer(error),
         other => other.into(),
+    }
+}
+
+#[cfg(feature = "openapi")]
+pub(super) mod described {
+    use auth_core::AuthError;
+    use serde_json::json;
+    use utoipa::ToSchema;
+
+    use super::{Caller, Sessions};
+    use crate::api::openapi::Described;
+    use crate::api::registration::Success;
+    use crate::api::registration::described::{Address, success};
+
+    /// Which sessions to end.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct WhichSessions {
+        /// Whether the session of this request stays; it does not, if nothing is said.
+        #[schema(required = false)]
+        keep_current: bool,
+    }
+
+    /// Another password.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct PasswordChange {
+        /// The password of now.
+        #[schema(format = Password)]
+        current_password: String,
+        /// The next; the same rules as at the registration.
+        #[schema(format = Password)]
+        new_password: String,
+    }
+
+    /// Another address.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct EmailChange {
+        /// The new address, which gets a link to confirm it.
+        #[schema(format = Email, max_length = 254)]
+        email: String,
+        /// The password of now.
+        #[schema(format = Password)]
+        password: String,
+    }
+
+    pub(in crate::api) fn read() -> Described {
+        Described::new("readAccount", "The own account", "Who the caller is.")
+            .for_users()
+            .answers::<Caller<'_>>(
+                200,
+                "The account.",
+                json!({
+                    "id": "019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b",
+                    "username": "alice",
+                    "email": "alice@example.org",
+                    "verified": true,
+                    "roles": ["editor"],
+                }),
+            )
+    }
+
+    pub(in crate::api) fn list_sessions() -> Described {
+        Described::new("listSessions", "The own sessions", "Those that live.")
+            .for_users()
+            .answers::<Sessions>(
+                200,
+                "The sessions.",
+                json!({"sessions": [{
+                    "id": "5c2f9d34-8b1e-4a7c-9f60-1d2e3f405162",
+                    "created_at": "2026-11-26T08:00:00Z",
+                    "last_used_at": "2026-11-26T09:30:00Z",
+                    "expires_at": "2026-12-10T08:00:00Z",
+                    "client": "192.0.2.7",
+                    "current": true,
+                }]}),
+            )
+    }
+
+    pub(in crate::api) fn end_session() -> Described {
+        Described::new(
+            "endSession",
+            "End an own session",
+            "It may be the current one.",
+        )
+        .for_users()
+        .of("The id of the session.")
+        .answers_nothing(204, "The session has ended.")
+        .refuses([AuthError::NotFound])
+    }
+
+    pub(in crate::api) fn log_out_everywhere() -> Described {
+        Described::new(
+            "logOutEverywhere",
+            "End all own sessions",
+            "All, or all but the current one.",
+        )
+        .for_users()
+        .takes::<WhichSessions>(json!({"keep_current": true}))
+        .answers_nothing(204, "The sessions have ended.")
+    }
+
+    pub(in crate::api) fn change_password() -> Described {
+        Described::new(
+            "changePassword",
+            "Change the own password",
+            "All other sessions end. A wrong current password counts as a failed login.",
+        )
+        .for_users()
+        .takes::<PasswordChange>(json!({
+            "current_password": "correct horse battery",
+            "new_password": "battery horse correct",
+        }))
+        .answers_nothing(204, "The password is changed.")
+        .refuses([AuthError::InvalidCredentials, Described::overloaded()])
+    }
+
+    pub(in crate::api) fn request_password_reset() -> Described {
+        Described::new(
+            "requestPasswordReset",
+            "Ask for a link to choose a new password",
+            "The answer is the same whether or not the address is known.",
+        )
+        .takes::<Address>(json!({"email": "alice@example.org"}))
+        .answers::<Success>(
+            202,
+            "A mail is on its way, if the address is known.",
+            success(),
+        )
+    }
+
+    pub(in crate::api) fn request_email_change() -> Described {
+        Described::new(
+            "requestEmailChange",
+            "Change the own address",
+            "The new address gets a link to confirm it, unless somebody else has it. A wrong \
+             password counts as a failed login.",
+        )
+        .for_users()
+        .takes::<EmailChange>(json!({
+            "email": "alice@example.com",
+            "password": "correct horse battery",
+        }))
+        .answers::<Success>(202, "A mail is on its way.", success())
+        .refuses([AuthError::InvalidCredentials, Described::overloaded()])
     }
 }

@@ -9,8 +9,11 @@ use crate::body::ApiBody;
 use crate::error::ApiError;
 use crate::response;
 
+/// The node does its work.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct Health {
+    /// Always `ok`.
     status: &'static str,
 }
 
@@ -29,4 +32,32 @@ pub(super) async fn ready(auth: &dyn AuthService) -> Result<Response<ApiBody>, A
     // A load balancer takes only 503 for "not ready"; a storage that answers nonsense is no more
     // available than one that does not answer.
     Err(AuthError::Storage(StoreError::Unavailable(error.into())).into())
+}
+
+#[cfg(feature = "openapi")]
+pub(super) mod described {
+    use serde_json::json;
+
+    use super::Health;
+    use crate::api::openapi::Described;
+
+    pub(in crate::api) fn live() -> Described {
+        Described::fixed(
+            "live",
+            "Whether the process serves",
+            "Asks nobody. Restart the node if it fails.",
+        )
+        .answers::<Health>(200, "It does.", json!({"status": "ok"}))
+    }
+
+    pub(in crate::api) fn ready() -> Described {
+        Described::fixed(
+            "ready",
+            "Whether the node can work",
+            "Asks the storage, and whether the revocation feed is up to date. Take the node out of \
+             the load balancer while it fails.",
+        )
+        .answers::<Health>(200, "It can.", json!({"status": "ok"}))
+        .may_be_unavailable()
+    }
 }

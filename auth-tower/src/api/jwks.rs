@@ -34,3 +34,30 @@ pub(super) fn document(verifier: &AccessTokenVerifier, asked: &HeaderMap) -> Res
     }
     response
 }
+
+#[cfg(feature = "openapi")]
+pub(super) mod described {
+    use serde_json::{Map, Value, json};
+    use utoipa::ToSchema;
+
+    use crate::api::openapi::Described;
+
+    /// A set of public keys (RFC 7517).
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the set is made elsewhere")]
+    struct Jwks {
+        /// The keys, as RFC 7517 and RFC 7518 define them; none with HS256.
+        keys: Vec<Map<String, Value>>,
+    }
+
+    pub(in crate::api) fn keys() -> Described {
+        Described::fixed(
+            "readKeys",
+            "The public keys that verify access tokens",
+            "For services that verify tokens by themselves. May be cached for five minutes.",
+        )
+        .header("If-None-Match", "The `ETag` of the keys that a cache has.")
+        .answers::<Jwks>(200, "The keys.", json!({"keys": []}))
+        .answers_nothing(304, "The keys are those that the cache has.")
+    }
+}

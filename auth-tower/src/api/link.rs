@@ -274,3 +274,184 @@ fn the_field<'a>(pairs: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
 fn wiped(typed: Cow<'_, str>) -> Zeroizing<String> {
     Zeroizing::new(typed.into_owned())
 }
+
+#[cfg(feature = "openapi")]
+pub(super) mod described {
+    use auth_core::AuthError;
+    use serde_json::json;
+    use utoipa::ToSchema;
+
+    use super::Link;
+    use crate::api::openapi::Described;
+    use crate::api::registration::Success;
+    use crate::api::registration::described::success;
+
+    /// What the link in a mail carries.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct LinkToken {
+        /// The `token` of the link's query.
+        token: String,
+    }
+
+    /// What the link in a mail carries, and the new password.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct NewPassword {
+        /// The `token` of the link's query.
+        token: String,
+        /// The new password; the same rules as at the registration.
+        #[schema(format = Password)]
+        password: String,
+    }
+
+    /// What the link in an invitation carries, and who is to be there.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct Acceptance {
+        /// The `token` of the link's query.
+        token: String,
+        /// The name to log in with; the same rules as at the registration.
+        #[schema(max_length = 150)]
+        username: String,
+        /// The password; the same rules as at the registration.
+        #[schema(format = Password)]
+        password: String,
+    }
+
+    /// Who is to be there, as the page's form sends it.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the form is read field by field")]
+    struct AcceptanceForm {
+        /// The `token` of the link's query.
+        token: String,
+        /// The name to log in with.
+        username: String,
+        /// The password.
+        #[schema(format = Password)]
+        password: String,
+        /// The password, once more.
+        #[schema(format = Password)]
+        repeated: String,
+    }
+
+    /// The new password, as the page's form sends it.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the form is read field by field")]
+    struct NewPasswordForm {
+        /// The `token` of the link's query.
+        token: String,
+        /// The new password.
+        #[schema(format = Password)]
+        password: String,
+        /// The new password, once more.
+        #[schema(format = Password)]
+        repeated: String,
+    }
+
+    pub(in crate::api) fn page(link: Link) -> Described {
+        let (id, summary) = match link {
+            Link::VerifyEmail => ("showVerification", "The page to verify an address"),
+            Link::AcceptInvitation => ("showInvitation", "The page to accept an invitation"),
+            Link::ResetPassword => ("showPasswordReset", "The page to choose a new password"),
+            Link::ConfirmEmailChange => ("showEmailChange", "The page to confirm a new address"),
+            Link::UndoEmailChange => (
+                "showEmailChangeUndo",
+                "The page to undo a change of address",
+            ),
+        };
+        Described::fixed(
+            id,
+            summary,
+            "Behind the link in a mail. It changes nothing; its button does.",
+        )
+        .query(
+            "token",
+            "As it stands in the link.",
+            json!({"type": "string"}),
+        )
+        .answers_page(200, "The page.")
+        .answers_page(400, "A page that says that the link is not valid.")
+    }
+
+    pub(in crate::api) fn press(link: Link) -> Described {
+        let (id, summary, description) = match link {
+            Link::VerifyEmail => (
+                "verifyEmail",
+                "Verify an address",
+                "The user can log in from then on.",
+            ),
+            Link::AcceptInvitation => (
+                "acceptInvitation",
+                "Accept an invitation",
+                "Makes the account; the address counts as verified. The link stays good if the name \
+                 or the password is refused.",
+            ),
+            Link::ResetPassword => (
+                "resetPassword",
+                "Choose a new password",
+                "By the link in a mail, which is good for an hour. All sessions of the user end.",
+            ),
+            Link::ConfirmEmailChange => (
+                "confirmEmailChange",
+                "Confirm a new address",
+                "The former address gets a notice with a link to undo it.",
+            ),
+            Link::UndoEmailChange => (
+                "undoEmailChange",
+                "Undo a change of address",
+                "The former address is back, all sessions end, and a mail with a link to choose a \
+                 new password is on its way.",
+            ),
+        };
+        let described = Described::new(id, summary, description)
+            .refuses([
+                AuthError::LinkInvalid,
+                AuthError::LinkExpired,
+                AuthError::LinkUsed,
+            ])
+            .answers_page(
+                200,
+                "The page that says that it is done, to the page's form.",
+            );
+        let token = json!({"token": "avt_AZq3T1y0c0mE"});
+        match link {
+            Link::VerifyEmail => described
+                .takes::<LinkToken>(token)
+                .or_form::<LinkToken>()
+                .answers::<Success>(200, "It is done; a page, to the page's form.", success())
+                .refuses([AuthError::UsernameTaken, AuthError::EmailTaken]),
+            Link::AcceptInvitation => described
+                .takes::<Acceptance>(json!({
+                    "token": "ait_AZq3T1y0c0mE",
+                    "username": "carol",
+                    "password": "correct horse battery",
+                }))
+                .or_form::<AcceptanceForm>()
+                .answers::<Success>(201, "The user is there.", success())
+                .refuses([
+                    AuthError::RegistrationClosed,
+                    AuthError::UsernameTaken,
+                    AuthError::EmailTaken,
+                    Described::overloaded(),
+                ]),
+            Link::ResetPassword => described
+                .takes::<NewPassword>(json!({
+                    "token": "apt_AZq3T1y0c0mE",
+                    "password": "battery horse correct",
+                }))
+                .or_form::<NewPasswordForm>()
+                .answers_nothing(204, "It is done.")
+                .refuses([Described::overloaded()]),
+            Link::ConfirmEmailChange => described
+                .takes::<LinkToken>(token)
+                .or_form::<LinkToken>()
+                .answers_nothing(204, "It is done.")
+                .refuses([AuthError::EmailTaken]),
+            Link::UndoEmailChange => described
+                .takes::<LinkToken>(token)
+                .or_form::<LinkToken>()
+                .answers_nothing(204, "It is done."),
+        }
+    }
+}

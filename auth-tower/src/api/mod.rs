@@ -26,12 +26,14 @@
 //! | `GET /api/admin/events/` | 200, a page of audit events |
 //! | `GET /.well-known/jwks.json` | 200, the public keys |
 //! | `GET /livez`, `GET /readyz` | 200, or 503 with what fails |
+//! | `GET /openapi.json`, `GET /docs/` | 200, the description of what is served, for programs and people |
 //!
 //! Registration that is open or by invitation is served only
 //! [on demand](crate::AuthApi::with_enrollment), and then as the service's mode says.
 //! From `me` to `email/change/undo` they are the group `account`, which is served only
 //! [on demand](crate::AuthApi::with_account); those of superusers are the group `admin`, which is
-//! another [such](crate::AuthApi::with_administration).
+//! another [such](crate::AuthApi::with_administration). The description comes with the feature
+//! `openapi` and `AuthApi::with_openapi`.
 //!
 //! Every path is served with and without the trailing slash; all others are answered with 404,
 //! other methods with 405 (`OPTIONS` too: cross-origin requests are the host's decision, with
@@ -99,6 +101,8 @@ mod health;
 mod json;
 mod jwks;
 mod link;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod pages;
 mod query;
 mod read;

@@ -23,8 +23,12 @@ use crate::response;
 
 /// The answer of what has nothing more to say.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(super) struct Success {
+    /// Always 0.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
     is_error: u8,
+    /// Always `success`.
     message: &'static str,
 }
 
@@ -139,5 +143,100 @@ impl AuthApi {
             .require_superuser(&caller, context)
             .await
             .map_err(ApiError::Bearer)
+    }
+}
+
+#[cfg(feature = "openapi")]
+pub(super) mod described {
+    use auth_core::AuthError;
+    use serde_json::json;
+    use utoipa::ToSchema;
+
+    use super::Success;
+    use crate::api::openapi::Described;
+
+    /// Who is to be registered.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct Registration {
+        /// 1 to 150 of letters, digits and `@ . + - _`; unique without regard to case.
+        #[schema(max_length = 150)]
+        username: String,
+        /// At least 8 characters, at most 1,024 bytes; no common password, nothing close to the
+        /// username or the address.
+        #[schema(format = Password)]
+        password: String,
+        /// One plain address; unique without regard to case.
+        #[schema(format = Email, max_length = 254)]
+        email: String,
+    }
+
+    /// An address.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    pub(in crate::api) struct Address {
+        /// The address, as it was registered; upper and lower case are the same.
+        email: String,
+    }
+
+    /// Who is to be invited.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct Invited {
+        /// One plain address, which no user has.
+        #[schema(format = Email, max_length = 254)]
+        email: String,
+    }
+
+    pub(in crate::api) fn register() -> Described {
+        let user = json!({
+            "username": "alice",
+            "password": "correct horse battery",
+            "email": "alice@example.org",
+        });
+        Described::new(
+            "register",
+            "Register a user",
+            "By a superuser. The user gets a mail with a link to verify the address. Where registration \
+             is open, it takes no token: then the answer is the same whether or not somebody has the \
+             address, and the user is there when the link is used.",
+        )
+        .for_superusers()
+        .or_for_anybody()
+        .takes::<Registration>(user)
+        .answers::<Success>(201, "The user is registered.", success())
+        .refuses([
+            AuthError::RegistrationClosed,
+            AuthError::UsernameTaken,
+            AuthError::EmailTaken,
+            Described::overloaded(),
+        ])
+    }
+
+    pub(in crate::api) fn invite() -> Described {
+        Described::new(
+            "invite",
+            "Invite an address",
+            "By a superuser, where registration is by invitation. The address gets a link, which is \
+             good for 7 days.",
+        )
+        .for_superusers()
+        .takes::<Invited>(json!({"email": "carol@example.org"}))
+        .answers::<Success>(202, "A mail is on its way.", success())
+        .refuses([AuthError::RegistrationClosed, AuthError::EmailTaken])
+    }
+
+    pub(in crate::api) fn resend_verification() -> Described {
+        Described::new(
+            "resendVerification",
+            "Send the verification mail again",
+            "The answer is the same whether or not the address is known.",
+        )
+        .takes::<Address>(json!({"email": "alice@example.org"}))
+        .answers::<Success>(202, "A mail is on its way, if one is owed.", success())
+    }
+
+    pub(in crate::api) fn success() -> serde_json::Value {
+        json!({"is_error": 0, "message": "success"})
     }
 }

@@ -3,6 +3,8 @@
 use http::Method;
 
 use super::link::Link;
+#[cfg(feature = "openapi")]
+use super::openapi::Form;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub(super) enum Endpoint {
     Jwks,
     Live,
     Ready,
+    #[cfg(feature = "openapi")]
+    Describe(Form),
     Admin(AdminEndpoint),
 }
 
@@ -47,12 +51,47 @@ pub(super) struct Route {
 }
 
 /// What a route belongs to: it exists only where its group is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
     Documented,
     Invitation,
     Account,
     Admin,
+    #[cfg(feature = "openapi")]
+    OpenApi,
+}
+
+#[cfg(feature = "openapi")]
+impl Group {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Documented,
+        Self::Invitation,
+        Self::Account,
+        Self::Admin,
+        Self::OpenApi,
+    ];
+
+    /// As the settings name what switches it on, but for the documented endpoints, which need no
+    /// switch.
+    pub(super) const fn tag(self) -> &'static str {
+        match self {
+            Self::Documented => "auth",
+            Self::Invitation => "invitation",
+            Self::Account => "account",
+            Self::Admin => "admin",
+            Self::OpenApi => "openapi",
+        }
+    }
+
+    pub(super) const fn description(self) -> &'static str {
+        match self {
+            Self::Documented => "Register, verify, log in, refresh, log out.",
+            Self::Invitation => "A superuser invites an address, whose owner makes the account.",
+            Self::Account => "What users do with their own accounts.",
+            Self::Admin => "What superusers do to accounts and sessions, and the audit trail.",
+            Self::OpenApi => "What is served here.",
+        }
+    }
 }
 
 const fn route(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Route {
@@ -91,8 +130,18 @@ const fn admin(path: &'static str, methods: &'static str, endpoint: AdminEndpoin
     }
 }
 
+#[cfg(feature = "openapi")]
+const fn openapi(path: &'static str, form: Form) -> Route {
+    Route {
+        path,
+        methods: "GET, HEAD",
+        endpoint: Endpoint::Describe(form),
+        group: Group::OpenApi,
+    }
+}
+
 #[rustfmt::skip]
-static ROUTES: [Route; 25] = [
+pub(super) static ROUTES: &[Route] = &[
     route("/api/register", "POST", Endpoint::Register),
     route("/api/register/verify", "GET, HEAD, POST", Endpoint::FollowLink(Link::VerifyEmail)),
     route("/api/register/resend", "POST", Endpoint::ResendVerification),
@@ -118,6 +167,10 @@ static ROUTES: [Route; 25] = [
     route("/.well-known/jwks.json", "GET, HEAD", Endpoint::Jwks),
     route("/livez", "GET, HEAD", Endpoint::Live),
     route("/readyz", "GET, HEAD", Endpoint::Ready),
+    #[cfg(feature = "openapi")]
+    openapi("/openapi.json", Form::Json),
+    #[cfg(feature = "openapi")]
+    openapi("/docs", Form::Page),
 ];
 
 impl Route {
@@ -153,7 +206,7 @@ mod tests {
 
     #[test]
     fn s10_3_a_path_is_matched_with_and_without_one_trailing_slash() {
-        for route in &ROUTES {
+        for route in ROUTES {
             assert!(Route::at(route.path).is_some());
             assert!(Route::at(&format!("{}/", route.path)).is_some());
             assert!(Route::at(&format!("{}//", route.path)).is_none());

@@ -33,6 +33,8 @@ pub struct AuthApi {
     pub(super) enrollment: Option<Arc<dyn Enrollment>>,
     pub(super) pages: PageTemplates,
     limiters: Option<Arc<Limiters>>,
+    #[cfg(feature = "openapi")]
+    is_described: bool,
 }
 
 impl AuthApi {
@@ -48,6 +50,8 @@ impl AuthApi {
             enrollment: None,
             pages: PageTemplates::default(),
             limiters: None,
+            #[cfg(feature = "openapi")]
+            is_described: false,
         }
     }
 
@@ -114,6 +118,17 @@ impl AuthApi {
         self
     }
 
+    /// Serves the description of the endpoints too: `/openapi.json` (OpenAPI 3.1) and the page
+    /// `/docs/`, which needs no script and loads nothing.
+    ///
+    /// It tells of the groups that are served here, and of no others.
+    #[cfg(feature = "openapi")]
+    #[must_use]
+    pub const fn with_openapi(mut self) -> Self {
+        self.is_described = true;
+        self
+    }
+
     /// Whether there is an endpoint at this path, whatever the method.
     #[must_use]
     pub fn handles(&self, path: &str) -> bool {
@@ -122,12 +137,18 @@ impl AuthApi {
 
     /// The route of the path, if its group is served here.
     fn route(&self, path: &str) -> Option<&'static Route> {
-        Route::at(path).filter(|route| match route.group {
+        Route::at(path).filter(|route| self.serves(route.group))
+    }
+
+    fn serves(&self, group: Group) -> bool {
+        match group {
             Group::Documented => true,
             Group::Invitation => self.registration_mode() == Some(RegistrationMode::Invitation),
             Group::Account => self.account.is_some(),
             Group::Admin => self.administration.is_some(),
-        })
+            #[cfg(feature = "openapi")]
+            Group::OpenApi => self.is_described,
+        }
     }
 
     /// The route of a path as the [module](crate::api) lists it, without the slash at the end.
@@ -223,6 +244,8 @@ impl AuthApi {
             Endpoint::Jwks => Ok(jwks::document(&self.verifier, request.headers())),
             Endpoint::Live => Ok(health::alive()),
             Endpoint::Ready => health::ready(self.auth.as_ref()).await,
+            #[cfg(feature = "openapi")]
+            Endpoint::Describe(form) => super::openapi::answer(form, |group| self.serves(group)),
         }
     }
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod described;
+
 use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
@@ -217,14 +219,26 @@ pub(crate) fn with<B>(mut request: Request<B>, name: &'static str, value: &str) 
     request
 }
 
-/// Sends a request to the endpoints and tells the whole answer.
+/// Sends a request to the endpoints and tells the whole answer, which must be one that is
+/// described.
 pub(crate) async fn send<B>(api: AuthApi, request: Request<B>) -> String
 where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    text(api.oneshot(request).await.unwrap()).await
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let (parts, body) = api.oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let content_type = parts.headers.get("content-type");
+    described::check(
+        method.as_str(),
+        uri.path(),
+        parts.status.as_u16(),
+        content_type.map_or("", |value| value.to_str().unwrap()),
+        std::str::from_utf8(&body).unwrap(),
+    );
+    text(Response::from_parts(parts, Full::new(body))).await
 }
 
 /// Sends a request to the endpoints over a service that always succeeds.

@@ -1,7 +1,7 @@
 //! What superusers do to accounts and sessions, and the audit trail.
 
-mod pages;
-mod users;
+pub(super) mod pages;
+pub(super) mod users;
 
 use std::error::Error;
 

@@ -23,15 +23,26 @@ const MAX_LIMIT: u32 = 200;
 
 const NO_CURSOR: &str = "must be the `next` of a page of the same list";
 
+/// A page of users.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct Users {
+    /// In the order of their names, or of their addresses if these were searched.
     users: Vec<UserDocument>,
+    /// The `cursor` of the next page; `null` on the last.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     next: Option<String>,
 }
 
+/// A page of audit events.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct Events<'a> {
+    /// The latest first.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<described::Event>))]
     events: Vec<EventReport<'a>>,
+    /// The `cursor` of the next page; `null` on the last.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     next: Option<String>,
 }
 
@@ -115,5 +126,126 @@ const fn order(search: &UserSearch) -> char {
     match search {
         UserSearch::Email(_) => 'e',
         _ => 'u',
+    }
+}
+
+#[cfg(feature = "openapi")]
+pub(in crate::api) mod described {
+    use serde_json::{Map, Value, json};
+    use utoipa::ToSchema;
+
+    use super::{DEFAULT_LIMIT, Events, MAX_LIMIT, Users};
+    use crate::api::admin::users;
+    use crate::api::openapi::Described;
+
+    /// One entry of the audit trail.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "it has the form of auth_core::audit::EventReport")]
+    pub(super) struct Event {
+        /// The event's id.
+        #[schema(format = "uuid")]
+        id: String,
+        /// When it happened.
+        #[schema(format = DateTime)]
+        at: String,
+        /// What was done, or tried; new kinds may come.
+        kind: String,
+        /// What came of it.
+        outcome: String,
+        /// Why it was refused, if it was.
+        #[schema(required = true)]
+        reason: Option<String>,
+        /// What there is to know beyond the kind, which it repeats.
+        details: Map<String, Value>,
+        /// The id of the user who did it, or `anonymous`, `operator` or `system`.
+        actor: String,
+        /// The id of the user whose account it concerns.
+        #[schema(required = true, format = "uuid")]
+        user: Option<String>,
+        /// The id of the session that it concerns.
+        #[schema(required = true, format = "uuid")]
+        session: Option<String>,
+        /// The request's id, as its answer had it in `X-Request-Id`.
+        #[schema(required = true)]
+        request_id: Option<String>,
+        /// The other end of the connection.
+        #[schema(required = true)]
+        peer: Option<String>,
+        /// The client's address.
+        #[schema(required = true)]
+        client: Option<String>,
+    }
+
+    pub(in crate::api) fn users() -> Described {
+        let described = Described::new(
+            "listUsers",
+            "List users",
+            "A page at a time. Who is there all the time is in exactly one page.",
+        )
+        .for_superusers()
+        .query(
+            "search",
+            "How the name begins, or with an `@` in it how the address does.",
+            json!({"type": "string"}),
+        );
+        paged(described).answers::<Users>(
+            200,
+            "A page.",
+            json!({"users": [users::described::user()], "next": "dWJvYg"}),
+        )
+    }
+
+    pub(in crate::api) fn events() -> Described {
+        let described = Described::new(
+            "listEvents",
+            "Read the audit trail",
+            "A page at a time, the latest event first.",
+        )
+        .for_superusers()
+        .query(
+            "user",
+            "The id of a user whom the events concern.",
+            json!({"type": "string", "format": "uuid"}),
+        )
+        .query(
+            "kind",
+            "The kind of the events.",
+            json!({"type": "string", "pattern": "^[a-z_]+$"}),
+        );
+        paged(described).answers::<Events<'_>>(
+            200,
+            "A page.",
+            json!({"events": [{
+                "id": "019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b",
+                "at": "2026-11-26T08:00:00.000000Z",
+                "kind": "login_refused",
+                "outcome": "refused",
+                "reason": "wrong_password",
+                "details": {"kind": "login_refused", "rule": "wrong_password"},
+                "actor": "anonymous",
+                "user": "019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2c",
+                "session": null,
+                "request_id": "6f1c8c1e-2f0b-4c55-9d0e-0a1b2c3d4e5f",
+                "peer": "10.0.0.7",
+                "client": "192.0.2.7",
+            }], "next": null}),
+        )
+    }
+
+    fn paged(described: Described) -> Described {
+        described
+            .query(
+                "cursor",
+                "The `next` of the page before; the other parameters stay the same.",
+                json!({"type": "string"}),
+            )
+            .query(
+                "limit",
+                "How long a page is.",
+                json!({
+                    "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
+                }),
+            )
+            .reads_query()
     }
 }

@@ -18,14 +18,27 @@ use crate::response;
 
 /// A user, as superusers see one.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = User))]
 pub(super) struct UserDocument {
+    /// The user's id.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     id: String,
+    /// The name to log in with.
     username: String,
+    /// The address, as it was given.
     email: String,
+    /// When the address was verified.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, required = true))]
     email_verified_at: Option<String>,
+    /// Whether the user may log in.
     is_active: bool,
+    /// Whether the user may administer.
     is_superuser: bool,
+    /// The roles that were given; `superuser` is none of them.
     roles: Vec<String>,
+    /// When the user was registered.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     created_at: String,
 }
 
@@ -144,4 +157,135 @@ impl Call<'_> {
 
 fn answer(status: StatusCode, user: &User) -> Response<ApiBody> {
     response::serialized(status, &UserDocument::of(user))
+}
+
+#[cfg(feature = "openapi")]
+pub(in crate::api) mod described {
+    use auth_core::AuthError;
+    use serde_json::{Value, json};
+    use utoipa::ToSchema;
+
+    use super::UserDocument;
+    use crate::api::openapi::Described;
+
+    /// A user to be.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct NewUser {
+        /// 1 to 150 of letters, digits and `@ . + - _`; unique without regard to case.
+        #[schema(max_length = 150)]
+        username: String,
+        /// At least 8 characters, at most 1,024 bytes; no common password, nothing close to the
+        /// username or the address.
+        #[schema(format = Password)]
+        password: String,
+        /// One plain address; unique without regard to case.
+        #[schema(format = Email, max_length = 254)]
+        email: String,
+        /// Whether the address counts as verified, and gets no mail.
+        #[schema(required = false)]
+        verified: bool,
+    }
+
+    /// What is to be different; at least one of these.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct UserChange {
+        /// Whether the user may log in; if not, all sessions end.
+        #[schema(required = false)]
+        is_active: bool,
+        /// Whether the user may administer.
+        #[schema(required = false)]
+        is_superuser: bool,
+        /// These roles and no others.
+        #[schema(required = false, max_items = 32)]
+        roles: Vec<String>,
+        /// Another password; all sessions end.
+        #[schema(required = false, format = Password)]
+        password: String,
+    }
+
+    /// Nothing.
+    #[derive(ToSchema)]
+    struct Nothing {}
+
+    pub(in crate::api) fn create() -> Described {
+        Described::new(
+            "createUser",
+            "Create a user",
+            "The user gets a mail with a link to verify the address, unless it counts as verified.",
+        )
+        .for_superusers()
+        .takes::<NewUser>(json!({
+            "username": "bob",
+            "password": "correct horse battery",
+            "email": "bob@example.org",
+            "verified": true,
+        }))
+        .answers::<UserDocument>(201, "The user; `Location` has its path.", user())
+        .refuses([
+            AuthError::UsernameTaken,
+            AuthError::EmailTaken,
+            Described::overloaded(),
+        ])
+    }
+
+    pub(in crate::api) fn read() -> Described {
+        one("readUser", "Read a user", "What is known of one.").answers::<UserDocument>(
+            200,
+            "The user.",
+            user(),
+        )
+    }
+
+    pub(in crate::api) fn change() -> Described {
+        one(
+            "changeUser",
+            "Change a user",
+            "What takes rights away comes first. The last active superuser stays one.",
+        )
+        .takes::<UserChange>(json!({"is_active": false}))
+        .answers::<UserDocument>(200, "The user as it is then.", user())
+        .refuses([AuthError::LastSuperuser, Described::overloaded()])
+    }
+
+    pub(in crate::api) fn delete() -> Described {
+        one(
+            "deleteUser",
+            "Delete a user",
+            "The account and its sessions, for ever; the audit trail stays.",
+        )
+        .answers_nothing(204, "The user is gone.")
+        .refuses([AuthError::LastSuperuser])
+    }
+
+    pub(in crate::api) fn log_out() -> Described {
+        one(
+            "logOutUser",
+            "End all sessions of a user",
+            "Access tokens end with them.",
+        )
+        .may_take::<Nothing>(json!({}))
+        .answers_nothing(204, "The sessions have ended.")
+    }
+
+    fn one(id: &'static str, summary: &'static str, description: &'static str) -> Described {
+        Described::new(id, summary, description)
+            .for_superusers()
+            .of("The id of the user.")
+            .refuses([AuthError::NotFound])
+    }
+
+    pub(in crate::api) fn user() -> Value {
+        json!({
+            "id": "019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b",
+            "username": "bob",
+            "email": "bob@example.org",
+            "email_verified_at": "2026-11-26T08:00:00Z",
+            "is_active": true,
+            "is_superuser": false,
+            "roles": ["editor"],
+            "created_at": "2026-11-26T08:00:00Z",
+        })
+    }
 }

@@ -2,9 +2,12 @@
 
 mod templates;
 
+use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
+#[cfg(feature = "openapi")]
+pub(super) use self::templates::policy;
 pub use self::templates::{PageTemplateError, PageTemplates};
 use super::link::{Again, Link};
 use crate::body::ApiBody;
@@ -130,15 +133,24 @@ impl PageTemplates {
         let html = self
             .render(page)
             .map_err(|error| auth_core::AuthError::Internal(error.into()))?;
-        let mut response = response::bare(status, html);
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        );
-        headers.insert(CONTENT_SECURITY_POLICY, self.policy());
-        Ok(response)
+        Ok(html_response(status, html, self.policy()))
     }
+}
+
+/// Makes an answer of a page, which may do what the policy allows.
+pub(super) fn html_response(
+    status: StatusCode,
+    html: impl Into<Bytes>,
+    policy: HeaderValue,
+) -> Response<ApiBody> {
+    let mut response = response::bare(status, html);
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 /// What a template makes a page of.

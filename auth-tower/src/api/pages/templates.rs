@@ -224,8 +224,10 @@ impl fmt::Debug for PageTemplates {
     }
 }
 
+/// Allows a page its own style and its form, nothing else.
+///
 /// The hash is of what stands between the tags, to the byte.
-fn policy(style: &str) -> HeaderValue {
+pub(in crate::api) fn policy(style: &str) -> HeaderValue {
     let hash = BASE64_STANDARD.encode(Sha256::digest(style));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; \
