@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::letters::{LetterError, Letters};
 use super::templates::Words;
 use super::{Mail, MailKind};
+use crate::EmailAddress;
 use crate::store::{Admission, ClaimedMail, Enrollee, EnrollmentId, StoreError, TryBudget};
 
 impl Letters {
@@ -44,12 +45,16 @@ impl Letters {
         if let Some((user, _)) = holder.await? {
             return match user.email_verified_at {
                 _ if !user.is_active => Ok(None),
-                Some(_) => self.notice(MailKind::AccountExists, enrollment, user.username.as_str()),
+                // In the spelling that was verified: what was typed may be another's mailbox.
+                Some(_) => {
+                    self.notice(MailKind::AccountExists, &user.email, user.username.as_str())
+                }
                 None => self.verification_of(&owed.to).await,
             };
         }
         if self.users.find_credentials(username).await?.is_some() {
-            return self.notice(MailKind::UsernameTaken, enrollment, username.as_str());
+            let kind = MailKind::UsernameTaken;
+            return self.notice(kind, &enrollment.email, username.as_str());
         }
         let kind = MailKind::ConfirmSignUp;
         let lifetime = self.links.lifetimes().verification;
@@ -97,10 +102,10 @@ impl Letters {
     fn notice(
         &self,
         kind: MailKind,
-        enrollment: &Enrollee,
+        address: &EmailAddress,
         username: &str,
     ) -> Result<Option<Mail>, LetterError> {
-        self.letter(kind, enrollment, username, "", Duration::ZERO)
+        self.letter(kind, address, username, "", Duration::ZERO)
     }
 
     fn with_link(
@@ -112,18 +117,17 @@ impl Letters {
     ) -> Result<Option<Mail>, LetterError> {
         let now = self.clock.now();
         let link = self.links.complete_enrollment(enrollment, now);
-        self.letter(kind, enrollment, username, &link, lifetime)
+        self.letter(kind, &enrollment.email, username, &link, lifetime)
     }
 
     fn letter(
         &self,
         kind: MailKind,
-        enrollment: &Enrollee,
+        address: &EmailAddress,
         username: &str,
         link: &str,
         lifetime: Duration,
     ) -> Result<Option<Mail>, LetterError> {
-        let address = &enrollment.email;
         let words = Words {
             username,
             address,
