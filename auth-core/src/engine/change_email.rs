@@ -101,7 +101,8 @@ impl Inner {
         let undone = async {
             let undo = EmailChangeUndo::new(
                 PasswordHash::unusable()?,
-                NewMail::new(MailKind::ResetPassword, change.former, event.at),
+                NewMail::new(MailKind::ResetPassword, change.former, event.at)
+                    .about(change.id.as_uuid()),
             );
             let ending = self.ending(RevocationReason::PasswordChanged, event.at);
             let is_done = self

@@ -6,7 +6,7 @@ use super::letters::{LetterError, Letters};
 use super::templates::Words;
 use super::{Mail, MailKind};
 use crate::EmailAddress;
-use crate::store::{Admission, ClaimedMail, Enrollee, EnrollmentId, StoreError, TryBudget};
+use crate::store::{ClaimedMail, Enrollee, EnrollmentId, StoreError};
 
 impl Letters {
     /// Whether the address or the name belongs to somebody is found out here, where nobody can
@@ -38,7 +38,8 @@ impl Letters {
         let Some((username, _)) = enrollment.origin.credentials() else {
             return Ok(None);
         };
-        if !self.may_write(owed).await? {
+        let kind = MailKind::ConfirmSignUp;
+        if !self.may_write_to_stranger(owed, kind).await? {
             return Ok(None);
         }
         let holder = self.users.find_credentials_by_email(&enrollment.email);
@@ -56,7 +57,6 @@ impl Letters {
             let kind = MailKind::UsernameTaken;
             return self.notice(kind, &enrollment.email, username.as_str());
         }
-        let kind = MailKind::ConfirmSignUp;
         let lifetime = self.links.lifetimes().verification;
         self.with_link(kind, enrollment, username.as_str(), lifetime)
     }
@@ -80,23 +80,6 @@ impl Letters {
 
     fn is_pending(&self, enrollment: &Enrollee) -> bool {
         enrollment.completed_at.is_none() && enrollment.expires_at > self.clock.now()
-    }
-
-    /// Strangers decide to whom these mails go: nobody shall drown in them. Only the first try of a
-    /// mail counts, since the others are ours.
-    async fn may_write(&self, owed: &ClaimedMail) -> Result<bool, StoreError> {
-        if owed.attempt > 1 {
-            return Ok(true);
-        }
-        const DAY: Duration = Duration::from_secs(24 * 3600);
-        let budget = [TryBudget {
-            window: DAY,
-            first_block: Duration::from_secs(3600),
-            longest_block: DAY,
-            ..TryBudget::new(self.throttle_keys.address(&owed.to), 3)
-        }];
-        let admission = self.throttle.take_tries(&budget, self.clock.now());
-        Ok(admission.await? == Admission::Admitted)
     }
 
     fn notice(

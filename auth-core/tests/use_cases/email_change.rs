@@ -163,6 +163,19 @@ async fn the_password_and_a_good_address_are_asked_for(store: Arc<dyn Store>) {
     assert_eq!(case.ask(address, PASSWORD).await, "token_revoked");
 }
 
+/// Whoever has an account lets us write to any address: no more often than who signs up may.
+async fn s5_8_users_cannot_drown_strangers_in_mail(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        assert_eq!(case.ask("victim@example.com", PASSWORD).await, "success");
+        sent.push(case.mails().await.len());
+    }
+    assert_eq!(sent, [1, 1, 1, 0, 0]);
+    assert_eq!(case.ask("other@example.com", PASSWORD).await, "success");
+    assert_eq!(case.mails().await.len(), 1, "nobody else is concerned");
+}
+
 /// What only tells whether an address is known is told to nobody but its owner.
 async fn s4_6_an_address_of_somebody_else_gets_no_mail_and_the_same_answer(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
@@ -302,6 +315,7 @@ on_each_store!(
     s4_6_an_address_of_somebody_else_gets_no_mail_and_the_same_answer,
     s8_1_a_link_is_good_for_its_time_and_its_purpose,
     s7_10_who_undoes_it_is_alone_with_the_account,
+    s5_8_users_cannot_drown_strangers_in_mail,
     s8_1_a_link_to_a_thiefs_address_dies_with_the_password,
     s8_1_a_change_is_undone_within_a_day,
     s8_1_the_former_address_is_kept_for_who_had_it,
