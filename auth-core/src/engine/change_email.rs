@@ -27,15 +27,18 @@ impl Inner {
             errors.add("email", "is your address already");
             return Err(errors.into());
         }
-        self.prove_password(&user, request.password, context)
+        let proved = self
+            .prove_password(&user, request.password, context)
             .await?;
         let change = NewEmailChange::new(user.id, address.clone(), self.clock.now());
+        let change = change.proved_with(proved);
         let mail = NewMail::new(MailKind::ConfirmEmailChange, address, change.requested_at)
             .about(change.id.as_uuid());
         let is_noted = self
             .store
             .request_email_change(&change, &mail, event)
             .await?;
+        // Somebody has changed the password meanwhile, and ended this session with it.
         is_noted.then_some(()).ok_or(AuthError::TokenRevoked)?;
         self.mail_owed.notify_one();
         Ok(())
@@ -98,7 +101,8 @@ impl Inner {
         let undone = async {
             let undo = EmailChangeUndo::new(
                 PasswordHash::unusable()?,
-                NewMail::new(MailKind::ResetPassword, change.former, event.at),
+                NewMail::new(MailKind::ResetPassword, change.former, event.at)
+                    .about(change.id.as_uuid()),
             );
             let ending = self.ending(RevocationReason::PasswordChanged, event.at);
             let is_done = self

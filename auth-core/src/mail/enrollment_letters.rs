@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::letters::{LetterError, Letters};
 use super::templates::Words;
 use super::{Mail, MailKind};
-use crate::store::{Admission, ClaimedMail, Enrollee, EnrollmentId, StoreError, TryBudget};
+use crate::EmailAddress;
+use crate::store::{ClaimedMail, Enrollee, EnrollmentId, StoreError};
 
 impl Letters {
     /// Whether the address or the name belongs to somebody is found out here, where nobody can
@@ -37,21 +38,25 @@ impl Letters {
         let Some((username, _)) = enrollment.origin.credentials() else {
             return Ok(None);
         };
-        if !self.may_write(owed).await? {
+        let kind = MailKind::ConfirmSignUp;
+        if !self.may_write_to_stranger(owed, kind).await? {
             return Ok(None);
         }
         let holder = self.users.find_credentials_by_email(&enrollment.email);
         if let Some((user, _)) = holder.await? {
             return match user.email_verified_at {
                 _ if !user.is_active => Ok(None),
-                Some(_) => self.notice(MailKind::AccountExists, enrollment, user.username.as_str()),
+                // In the spelling that was verified: what was typed may be another's mailbox.
+                Some(_) => {
+                    self.notice(MailKind::AccountExists, &user.email, user.username.as_str())
+                }
                 None => self.verification_of(&owed.to).await,
             };
         }
         if self.users.find_credentials(username).await?.is_some() {
-            return self.notice(MailKind::UsernameTaken, enrollment, username.as_str());
+            let kind = MailKind::UsernameTaken;
+            return self.notice(kind, &enrollment.email, username.as_str());
         }
-        let kind = MailKind::ConfirmSignUp;
         let lifetime = self.links.lifetimes().verification;
         self.with_link(kind, enrollment, username.as_str(), lifetime)
     }
@@ -77,30 +82,13 @@ impl Letters {
         enrollment.completed_at.is_none() && enrollment.expires_at > self.clock.now()
     }
 
-    /// Strangers decide to whom these mails go: nobody shall drown in them. Only the first try of a
-    /// mail counts, since the others are ours.
-    async fn may_write(&self, owed: &ClaimedMail) -> Result<bool, StoreError> {
-        if owed.attempt > 1 {
-            return Ok(true);
-        }
-        const DAY: Duration = Duration::from_secs(24 * 3600);
-        let budget = [TryBudget {
-            window: DAY,
-            first_block: Duration::from_secs(3600),
-            longest_block: DAY,
-            ..TryBudget::new(self.throttle_keys.address(&owed.to), 3)
-        }];
-        let admission = self.throttle.take_tries(&budget, self.clock.now());
-        Ok(admission.await? == Admission::Admitted)
-    }
-
     fn notice(
         &self,
         kind: MailKind,
-        enrollment: &Enrollee,
+        address: &EmailAddress,
         username: &str,
     ) -> Result<Option<Mail>, LetterError> {
-        self.letter(kind, enrollment, username, "", Duration::ZERO)
+        self.letter(kind, address, username, "", Duration::ZERO)
     }
 
     fn with_link(
@@ -112,18 +100,17 @@ impl Letters {
     ) -> Result<Option<Mail>, LetterError> {
         let now = self.clock.now();
         let link = self.links.complete_enrollment(enrollment, now);
-        self.letter(kind, enrollment, username, &link, lifetime)
+        self.letter(kind, &enrollment.email, username, &link, lifetime)
     }
 
     fn letter(
         &self,
         kind: MailKind,
-        enrollment: &Enrollee,
+        address: &EmailAddress,
         username: &str,
         link: &str,
         lifetime: Duration,
     ) -> Result<Option<Mail>, LetterError> {
-        let address = &enrollment.email;
         let words = Words {
             username,
             address,

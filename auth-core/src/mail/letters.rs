@@ -7,11 +7,13 @@ use super::links::MailLinks;
 use super::templates::Words;
 use super::{Mail, MailKind, MailTemplates, TemplateError};
 use crate::store::{
-    ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EnrollmentStore, StoreError,
-    ThrottleStore, UserStore,
+    Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EnrollmentStore,
+    StoreError, ThrottleStore, TryBudget, UserStore,
 };
 use crate::token::ThrottleKeys;
 use crate::{Clock, EmailAddress, EmailVerification, User};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Writes the mails that are owed.
 ///
@@ -35,7 +37,7 @@ impl Letters {
     pub(super) async fn write(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
         match owed.kind {
             MailKind::VerifyEmail => self.verify_email(owed).await,
-            MailKind::ResetPassword => self.reset_password(&owed.to).await,
+            MailKind::ResetPassword => self.reset_password(owed).await,
             MailKind::ConfirmEmailChange => self.confirm_email_change(owed).await,
             MailKind::EmailChanged => self.email_changed(owed).await,
             MailKind::ConfirmSignUp | MailKind::AccountExists | MailKind::UsernameTaken => {
@@ -46,11 +48,60 @@ impl Letters {
     }
 
     async fn verify_email(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
-        let letter = self.verification_of(&owed.to).await?;
-        match letter {
-            Some(_) => Ok(letter),
-            None => self.sign_up_again(owed).await,
+        let holder = self.users.find_credentials_by_email(&owed.to).await?;
+        let is_owed = |user: &User| user.is_active && user.email_verified_at.is_none();
+        if !holder.is_some_and(|(user, _)| is_owed(&user)) {
+            return self.sign_up_again(owed).await;
         }
+        let lifetime = self.links.lifetimes().verification;
+        if !self.may_write_to_user(owed, lifetime).await? {
+            return Ok(None);
+        }
+        self.verification_of(&owed.to).await
+    }
+
+    /// Others decide to whom these mails go: nobody shall drown in them.
+    pub(super) async fn may_write_to_stranger(
+        &self,
+        owed: &ClaimedMail,
+        kind: MailKind,
+    ) -> Result<bool, StoreError> {
+        self.may_write(owed, kind, 3, DAY).await
+    }
+
+    /// Nor in those with a link to one's own account. No wait is longer than a link is good: whoever
+    /// uses the mails up leaves their reader the link in the newest. What is owed for a reason of its
+    /// own nobody has asked for in another's name.
+    async fn may_write_to_user(
+        &self,
+        owed: &ClaimedMail,
+        lifetime: Duration,
+    ) -> Result<bool, StoreError> {
+        if owed.about.is_some() {
+            return Ok(true);
+        }
+        self.may_write(owed, owed.kind, 5, lifetime).await
+    }
+
+    /// Only the first try of a mail counts, since the others are ours.
+    async fn may_write(
+        &self,
+        owed: &ClaimedMail,
+        kind: MailKind,
+        at_once: u32,
+        longest_block: Duration,
+    ) -> Result<bool, StoreError> {
+        if owed.attempt > 1 {
+            return Ok(true);
+        }
+        let budget = [TryBudget {
+            window: DAY,
+            first_block: Duration::from_secs(3600),
+            longest_block,
+            ..TryBudget::new(self.throttle_keys.mails(kind, &owed.to), at_once)
+        }];
+        let admission = self.throttle.take_tries(&budget, self.clock.now());
+        Ok(admission.await? == Admission::Admitted)
     }
 
     /// The link for a user who has not verified the address.
@@ -71,8 +122,8 @@ impl Letters {
 
     /// Whoever reads mail at the address may take the account over: where addresses must be
     /// verified, one that is not may be somebody else's.
-    async fn reset_password(&self, to: &EmailAddress) -> Result<Option<Mail>, LetterError> {
-        let found = self.users.find_credentials_by_email(to).await?;
+    async fn reset_password(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
+        let found = self.users.find_credentials_by_email(&owed.to).await?;
         let is_owed = |user: &User| {
             let is_proved = user.email_verified_at.is_some()
                 || self.email_verification == EmailVerification::Optional;
@@ -81,9 +132,12 @@ impl Letters {
         let Some((user, hash)) = found.filter(|(user, _)| is_owed(user)) else {
             return Ok(None);
         };
+        let lifetime = self.links.lifetimes().password_reset;
+        if !self.may_write_to_user(owed, lifetime).await? {
+            return Ok(None);
+        }
         let now = self.clock.now();
         let link = self.links.reset_password(user.id, &hash, &user.email, now);
-        let lifetime = self.links.lifetimes().password_reset;
         self.mail(MailKind::ResetPassword, &user, &user.email, &link, lifetime)
     }
 
@@ -97,7 +151,7 @@ impl Letters {
             .await?
             .is_none_or(|(holder, _)| holder.id == change.user);
         let is_pending = change.confirmed_at.is_none() && user.is_active;
-        if !is_free || !is_pending {
+        if !is_free || !is_pending || !self.may_write_to_stranger(owed, owed.kind).await? {
             return Ok(None);
         }
         let now = self.clock.now();

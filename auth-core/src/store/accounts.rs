@@ -80,8 +80,9 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
         event: &AuditEvent,
     ) -> Result<bool, StoreError>;
 
-    /// Replaces the password hash, and ends the user's sessions; returns `false` also if the hash is
-    /// not the one that is to be replaced.
+    /// Replaces the password hash, ends the user's sessions and forgets a change of address that is
+    /// not confirmed: whoever asked for it knew the former password. Returns `false` also if the
+    /// hash is not the one that is to be replaced.
     ///
     /// # Errors
     ///

@@ -12,7 +12,11 @@ use crate::{EmailAddress, PasswordHash, Timestamp, UserId};
 #[async_trait]
 pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     /// Notes what an active user asks for, in place of what the user asked for and has not
-    /// confirmed, with the mail and the event; returns whether there is such a user.
+    /// confirmed, with the mail and the event; returns whether there is such a user, with the
+    /// password that was [proved](NewEmailChange::proved_with).
+    ///
+    /// A password that is replaced at the same time is replaced before, and nothing is noted, or
+    /// after, and what was noted is [forgotten](super::AccountStore::change_password).
     ///
     /// # Errors
     ///
@@ -116,6 +120,8 @@ pub struct NewEmailChange {
     pub address: EmailAddress,
     /// When.
     pub requested_at: Timestamp,
+    /// The hash of the password that the user has proved to know, if no other will do.
+    pub proof: Option<PasswordHash>,
 }
 
 impl NewEmailChange {
@@ -127,7 +133,15 @@ impl NewEmailChange {
             user,
             address,
             requested_at,
+            proof: None,
         }
+    }
+
+    /// Notes it only while the user's password has this hash.
+    #[must_use]
+    pub fn proved_with(mut self, hash: PasswordHash) -> Self {
+        self.proof = Some(hash);
+        self
     }
 }
 

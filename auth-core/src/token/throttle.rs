@@ -5,6 +5,7 @@ use std::fmt;
 use hmac::Mac as _;
 
 use super::keys::{HmacSha256, SecretKeys};
+use crate::mail::MailKind;
 use crate::store::ThrottleKey;
 use crate::{ClientNetwork, EmailAddress};
 
@@ -35,9 +36,9 @@ impl ThrottleKeys {
         self.key(&["pair", &network.to_string(), name])
     }
 
-    /// The address that strangers may let us write to.
-    pub(crate) fn address(&self, email: &EmailAddress) -> ThrottleKey {
-        self.key(&["address", email.key()])
+    /// The address that others may let us write such mails to.
+    pub(crate) fn mails(&self, kind: MailKind, email: &EmailAddress) -> ThrottleKey {
+        self.key(&["mails", kind.as_str(), email.key()])
     }
 
     /// Each part with its length, so that two lists of parts are never the same text.
@@ -68,6 +69,7 @@ mod tests {
         let keys = ThrottleKeys::new(&SecretKeys::new(secret));
         let one = ClientNetwork::of([192, 0, 2, 7].into());
         let other = ClientNetwork::of([192, 0, 2, 8].into());
+        let address = "alice@example.org".parse().unwrap();
         let all = [
             keys.account("alice"),
             keys.account("bob"),
@@ -77,7 +79,8 @@ mod tests {
             keys.pair("alice", one),
             keys.pair("alice", other),
             keys.pair("bob", one),
-            keys.address(&"alice@example.org".parse().unwrap()),
+            keys.mails(MailKind::ResetPassword, &address),
+            keys.mails(MailKind::VerifyEmail, &address),
             keys.account("alice@example.org"),
         ];
         for (index, key) in all.iter().enumerate() {

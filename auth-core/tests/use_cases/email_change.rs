@@ -8,7 +8,8 @@ use auth_core::mail::Mail;
 use auth_core::store::{EventFilter, Store};
 use auth_core::testing::link_token;
 use auth_core::{
-    Account, AuthService, EmailChangeRequest, Password, Principal, RequestContext, TokenPair, User,
+    Account, Administration, Administrator, AuthService, EmailChangeRequest, Password,
+    PasswordChange, Principal, RequestContext, TokenPair, User,
 };
 
 use crate::MINUTE;
@@ -51,6 +52,20 @@ impl Case {
                 .request_email_change(&self.caller, request, &context())
                 .await,
         )
+    }
+
+    /// Logs in with the password, and asks; gives the token of the link.
+    async fn ask_anew(&self, address: &str, password: &str) -> String {
+        let engine = &self.world.engine;
+        let pair = self.world.log_in_with("alice", password).await.unwrap();
+        let verifier = engine.access_token_verifier();
+        let caller = verifier.verify(pair.access_token.expose()).unwrap();
+        let request = EmailChangeRequest::new(address, Password::new(password));
+        let asked = engine
+            .request_email_change(&caller, request, &context())
+            .await;
+        assert_eq!(code(asked), "success");
+        self.mail().await.1
     }
 
     async fn confirm(&self, token: &str) -> &'static str {
@@ -148,6 +163,19 @@ async fn the_password_and_a_good_address_are_asked_for(store: Arc<dyn Store>) {
     assert_eq!(case.ask(address, PASSWORD).await, "token_revoked");
 }
 
+/// Whoever has an account lets us write to any address: no more often than who signs up may.
+async fn s5_8_users_cannot_drown_strangers_in_mail(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        assert_eq!(case.ask("victim@example.com", PASSWORD).await, "success");
+        sent.push(case.mails().await.len());
+    }
+    assert_eq!(sent, [1, 1, 1, 0, 0]);
+    assert_eq!(case.ask("other@example.com", PASSWORD).await, "success");
+    assert_eq!(case.mails().await.len(), 1, "nobody else is concerned");
+}
+
 /// What only tells whether an address is known is told to nobody but its owner.
 async fn s4_6_an_address_of_somebody_else_gets_no_mail_and_the_same_answer(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
@@ -205,6 +233,45 @@ async fn s7_10_who_undoes_it_is_alone_with_the_account(store: Arc<dyn Store>) {
     );
 }
 
+/// Whoever knew the former password has asked for an address of their own, and waits: a new password
+/// ends that too, however it is set.
+async fn s8_1_a_link_to_a_thiefs_address_dies_with_the_password(store: Arc<dyn Store>) {
+    let case = Case::new(store).await;
+    let (engine, id) = (&case.world.engine, case.caller.user_id);
+    assert_eq!(case.ask("thief@example.org", PASSWORD).await, "success");
+    let (_, stolen) = case.mail().await;
+    let asked = engine
+        .request_password_reset("alice@example.org", &context())
+        .await;
+    assert_eq!(code(asked), "success");
+    let (_, token) = case.mail().await;
+    let reset = engine
+        .reset_password(&token, Password::new(OTHER), &context())
+        .await;
+    assert_eq!(code(reset), "success");
+    assert_eq!(case.confirm(&stolen).await, "link_invalid");
+
+    case.world.clock.advance(MINUTE);
+    let stolen = case.ask_anew("thief@example.org", OTHER).await;
+    let by = Administrator::Operator;
+    let set = engine
+        .set_password(by, id, Password::new(PASSWORD), &context())
+        .await;
+    assert_eq!(code(set), "success");
+    assert_eq!(case.confirm(&stolen).await, "link_invalid");
+
+    case.world.clock.advance(MINUTE);
+    let stolen = case.ask_anew("thief@example.org", PASSWORD).await;
+    let pair = case.world.log_in("alice").await.unwrap();
+    let owner = engine.access_token_verifier();
+    let owner = owner.verify(pair.access_token.expose()).unwrap();
+    let change = PasswordChange::new(Password::new(PASSWORD), Password::new(OTHER));
+    let changed = engine.change_own_password(&owner, change, &context()).await;
+    assert_eq!(code(changed), "success");
+    assert_eq!(case.confirm(&stolen).await, "link_invalid");
+    assert_eq!(case.alice().await.email.as_str(), "alice@example.org");
+}
+
 async fn s8_1_a_change_is_undone_within_a_day(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
     let undo = case.change("new@example.org").await;
@@ -248,6 +315,8 @@ on_each_store!(
     s4_6_an_address_of_somebody_else_gets_no_mail_and_the_same_answer,
     s8_1_a_link_is_good_for_its_time_and_its_purpose,
     s7_10_who_undoes_it_is_alone_with_the_account,
+    s5_8_users_cannot_drown_strangers_in_mail,
+    s8_1_a_link_to_a_thiefs_address_dies_with_the_password,
     s8_1_a_change_is_undone_within_a_day,
     s8_1_the_former_address_is_kept_for_who_had_it,
     a_former_address_is_anybodys_after_a_day,

@@ -144,6 +144,51 @@ async fn s8_1_a_link_that_is_late_forged_or_for_something_else_is_refused(store:
     assert_eq!(code(world.log_in("alice").await), "success");
 }
 
+/// Five mails at once, then one in an hour: a link in the newest is good as long as no other comes,
+/// so that nobody who asks in the owner's name keeps the owner from one.
+async fn s5_8_strangers_cannot_drown_a_user_in_resets(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    world.register_verified("alice").await;
+    let mut sent = Vec::new();
+    let mut newest = String::new();
+    for _ in 0..7 {
+        ask(&world, ALICE).await;
+        world.worker.deliver_due().await.unwrap();
+        let mails = world.mails.take();
+        sent.push(mails.len());
+        for mail in mails {
+            link_token(&mail.text).unwrap().clone_into(&mut newest);
+        }
+    }
+    assert_eq!(sent, [1, 1, 1, 1, 1, 0, 0]);
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(3600));
+        ask(&world, ALICE).await;
+        newest = world.mailed_token().await;
+        ask(&world, ALICE).await;
+        assert_eq!(world.worker.deliver_due().await.unwrap().sent, 0);
+    }
+    world.clock.advance(Duration::from_secs(3599));
+    assert_eq!(reset(&world, &newest, OTHER).await, "success");
+}
+
+/// What the owner of an address asks for by undoing a change is none of the mails that strangers
+/// use up.
+async fn s5_8_the_link_after_an_undo_comes_whoever_asked_before(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    world.register_verified("alice").await;
+    for _ in 0..6 {
+        ask(&world, ALICE).await;
+        world.worker.deliver_due().await.unwrap();
+    }
+    world.mails.take();
+    let undo = world.change_email("alice", "thief@example.org").await;
+    let undone = world.engine.undo_email_change(&undo, &context()).await;
+    assert_eq!(code(undone), "success");
+    let token = world.mailed_token().await;
+    assert_eq!(reset(&world, &token, OTHER).await, "success");
+}
+
 /// Known, unknown, unverified or deactivated: the answer is one, and what it costs the store too.
 async fn s4_6_only_the_worker_finds_out_who_has_the_address(store: Arc<dyn Store>) {
     let world = World::new(store);
@@ -213,6 +258,8 @@ on_each_store!(
     s8_1_the_link_dies_with_the_password_and_the_address,
     s8_1_a_link_that_is_late_forged_or_for_something_else_is_refused,
     s8_1_of_many_uses_of_the_link_one_succeeds,
+    s5_8_strangers_cannot_drown_a_user_in_resets,
+    s5_8_the_link_after_an_undo_comes_whoever_asked_before,
     s4_6_only_the_worker_finds_out_who_has_the_address,
     where_addresses_need_no_proof_every_user_gets_the_link,
 );

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use auth_core::store::{PostgresStore, Store};
-use auth_core::{Account, AuthError, Password, RequestContext, TokenPair};
+use auth_core::{Account, AuthError, EmailChangeRequest, Password, RequestContext, TokenPair};
 use sqlx::PgPool;
 
 use crate::revocation::verdict;
 use crate::support;
-use crate::world::{World, code};
+use crate::world::{PASSWORD, World, code};
 
 const OTHER: &str = "staple battery horse";
 
@@ -72,6 +72,38 @@ async fn s7_10_a_reset_that_comes_too_late_ends_nobodys_access() {
         verdict(&world.engine, pair.access_token.expose()),
         "success"
     );
+}
+
+/// Whoever has proved the password a moment before it is replaced does not leave a link behind; nor
+/// does one whose account goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s8_1_s15_2_a_change_of_address_that_comes_too_late_is_not_noted() {
+    for winner in [
+        "UPDATE auth_users SET password_hash = 'replaced'",
+        "DELETE FROM auth_users",
+    ] {
+        ask_for_an_address_and_lose(winner).await;
+    }
+}
+
+async fn ask_for_an_address_and_lose(winner: &'static str) {
+    let (_, database) = support::postgres().await;
+    let store = PostgresStore::connect(database.url()).unwrap();
+    let pool = store.pool().clone();
+    let (world, pair) = alice(store).await;
+    let engine = world.engine.clone();
+    let verifier = engine.access_token_verifier();
+    let caller = verifier.verify(pair.access_token.expose()).unwrap();
+    let ask = async move {
+        let request = EmailChangeRequest::new("thief@example.org", Password::new(PASSWORD));
+        let context = RequestContext::default();
+        engine
+            .request_email_change(&caller, request, &context)
+            .await
+    };
+    let lost = lose(&pool, winner, ask).await;
+    assert_eq!(lost, "token_revoked", "{winner}");
+    assert_eq!(world.worker.deliver_due().await.unwrap().sent, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

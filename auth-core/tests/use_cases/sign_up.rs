@@ -269,6 +269,21 @@ async fn s8_9_of_many_sign_ups_with_one_address_one_user_comes(store: Arc<dyn St
     assert_eq!(users(&world).await.len(), 1);
 }
 
+/// Two spellings may be one address to us and two mailboxes to the provider: the name is told to the
+/// one that was verified.
+async fn s4_6_only_the_owner_is_told_that_there_is_an_account(store: Arc<dyn Store>) {
+    let world = open_world(store);
+    world.register_verified("kate").await;
+    // A Kelvin sign.
+    assert_eq!(
+        sign_up(&world, "mallory", "\u{212a}ate@example.org").await,
+        "success"
+    );
+    let mails = mails(&world).await;
+    let to: Vec<_> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["kate@example.org"]);
+}
+
 /// Three mails at once, then one after an hour, two hours and so on; a mail that is tried again
 /// counts once.
 async fn s5_8_strangers_cannot_drown_an_address_in_mail(store: Arc<dyn Store>) {
@@ -364,6 +379,7 @@ on_each_store!(
     s8_9_of_many_who_sign_up_with_one_name_one_gets_it,
     s8_9_of_many_sign_ups_with_one_address_one_user_comes,
     s5_8_strangers_cannot_drown_an_address_in_mail,
+    s4_6_only_the_owner_is_told_that_there_is_an_account,
     s12_6_sign_ups_that_nobody_confirmed_are_removed,
     s9_1_each_mode_allows_what_it_says_and_no_more,
     s9_1_a_link_from_before_registration_was_closed_is_refused,

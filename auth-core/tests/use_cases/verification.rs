@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth_core::store::Store;
+use auth_core::testing::link_token;
 use auth_core::{AuthService, RequestContext};
 
 use crate::MINUTE;
@@ -126,9 +127,36 @@ async fn s4_6_a_resend_answers_the_same_for_unknown_addresses(store: Arc<dyn Sto
     );
 }
 
+/// Five mails at once, then one after an hour, two hours and so on up to a day, which is how long
+/// the newest link is good.
+async fn s5_8_strangers_cannot_drown_who_has_not_verified(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    world.register("alice").await.unwrap();
+    let mut newest = world.mailed_token().await;
+    let mut sent = Vec::new();
+    for _ in 0..6 {
+        let (engine, context) = (&world.engine, RequestContext::default());
+        let again = engine.resend_verification("alice@example.org", &context);
+        assert_eq!(code(again.await), "success");
+        world.worker.deliver_due().await.unwrap();
+        let mails = world.mails.take();
+        sent.push(mails.len());
+        for mail in mails {
+            link_token(&mail.text).unwrap().clone_into(&mut newest);
+        }
+    }
+    assert_eq!(sent, [1, 1, 1, 1, 0, 0]);
+    let verified = world
+        .engine
+        .verify_email(&newest, &RequestContext::default())
+        .await;
+    assert_eq!(code(verified), "success");
+}
+
 on_each_store!(
     s8_1_a_verification_link_works_once,
     s8_1_a_newer_mail_ends_the_earlier_link,
     s8_1_a_verification_link_expires,
     s4_6_a_resend_answers_the_same_for_unknown_addresses,
+    s5_8_strangers_cannot_drown_who_has_not_verified,
 );

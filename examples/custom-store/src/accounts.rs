@@ -113,6 +113,7 @@ impl AccountStore for MemoryStore {
             return Ok(false);
         };
         row.password_hash = replacement.hash.clone();
+        tables.forget_pending(id);
         tables.end_sessions_of(id, replacement.except, ending, event);
         Ok(true)
     }

@@ -19,8 +19,13 @@ impl EmailChangeStore for MemoryStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
-        let active = tables.users.get(&change.user);
-        let Some(row) = active.filter(|row| row.user.is_active) else {
+        let proof = change.proof.as_ref();
+        let proved = tables.users.get(&change.user).filter(|row| {
+            let is_proved =
+                proof.is_none_or(|hash| hash.as_stored() == row.password_hash.as_stored());
+            row.user.is_active && is_proved
+        });
+        let Some(row) = proved else {
             return Ok(false);
         };
         let (former, address) = (row.user.email.clone(), change.address.clone());
@@ -113,7 +118,7 @@ impl EmailChangeStore for MemoryStore {
 }
 
 impl Tables {
-    fn forget_pending(&mut self, user: UserId) {
+    pub(crate) fn forget_pending(&mut self, user: UserId) {
         self.email_changes
             .retain(|_, change| change.user != user || change.confirmed_at.is_some());
     }

@@ -235,12 +235,20 @@ impl MailTemplates {
         }
     }
 
-    /// Renders the templates of a kind with sample values, with and without a name of the service.
+    /// Renders the templates of a kind with sample values, with and without a name of the service;
+    /// empty is what will be empty.
     fn try_out(&self, kind: MailKind) -> Result<(), TemplateError> {
+        let username = match kind {
+            MailKind::Invitation => "",
+            _ => "alice",
+        };
+        let (link, expires_in) = match kind {
+            MailKind::AccountExists | MailKind::UsernameTaken => ("", ""),
+            _ => ("https://example.org/?token=x", "24 hours"),
+        };
         for service in ["", "Example"] {
             let address = "alice@example.org";
-            let link = "https://example.org/?token=x";
-            let sample = variables("alice", address, link, "24 hours", service);
+            let sample = variables(username, address, link, expires_in, service);
             self.render(kind, &sample)?;
         }
         Ok(())
@@ -447,6 +455,13 @@ mod tests {
                     assert!(set.is_err(), "{texts:?}");
                 }
             }
+        }
+        for layout in [
+            "{% if not link %}{{ usrname }}{% endif %}",
+            "{% if not username %}{{ usrname }}{% endif %}",
+        ] {
+            let set = MailTemplates::default().with_layout(layout);
+            assert!(set.is_err(), "it fails for some mails: {layout}");
         }
         let only_with_a_name = "{% if service %}{{ usrname }}{% endif %}";
         let set =

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use sqlx::{Error, PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{PostgresStore, Replay, RevocationDelivery, events, revocations, sessions};
+use super::{
+    PostgresStore, Replay, RevocationDelivery, email_changes, events, revocations, sessions,
+};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
 use crate::store::{AccountStore, Ending, PasswordReplacement, StoreError};
@@ -283,6 +285,7 @@ async fn replace_hash(
     if updated.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
+    email_changes::forget_pending(&mut transaction, id).await?;
     let except = replacement.except;
     sessions::end_sessions_of(&mut transaction, delivery, id, except, ending, event.at).await?;
     finish(transaction, event).await

@@ -12,7 +12,7 @@ use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
 };
-use crate::{Timestamp, UserId};
+use crate::{PasswordHash, Timestamp, UserId};
 
 #[async_trait]
 impl EmailChangeStore for PostgresStore {
@@ -66,6 +66,8 @@ impl EmailChangeStore for PostgresStore {
     }
 }
 
+/// The user's row is locked first: a password that is being replaced is waited for, and of two
+/// requests at once the second one finds what the first has noted.
 async fn request(
     pool: &PgPool,
     change: &NewEmailChange,
@@ -75,19 +77,26 @@ async fn request(
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
         .await?;
-    sqlx::query(
-        "DELETE FROM auth_email_changes
-         WHERE user_id = $1 AND confirmed_at IS NULL",
+    let proved = sqlx::query(
+        "SELECT id
+         FROM auth_users
+         WHERE id = $1 AND is_active AND ($2::text IS NULL OR password_hash = $2)
+         FOR NO KEY UPDATE",
     )
     .bind(change.user.as_uuid())
-    .execute(&mut *transaction)
+    .bind(change.proof.as_ref().map(PasswordHash::as_stored))
+    .fetch_optional(&mut *transaction)
     .await?;
-    let inserted = sqlx::query(
+    if proved.is_none() {
+        return Ok(false);
+    }
+    forget_pending(&mut transaction, change.user).await?;
+    sqlx::query(
         "INSERT INTO auth_email_changes
              (id, user_id, former, former_key, email, email_key, requested_at)
          SELECT $1, id, email, email_key, $3, $4, $5
          FROM auth_users
-         WHERE id = $2 AND is_active",
+         WHERE id = $2",
     )
     .bind(change.id.as_uuid())
     .bind(change.user.as_uuid())
@@ -96,13 +105,25 @@ async fn request(
     .bind(rows::to_sql(change.requested_at)?)
     .execute(&mut *transaction)
     .await?;
-    if inserted.rows_affected() == 0 {
-        return Ok(false);
-    }
     outbox::enqueue(&mut *transaction, mail).await?;
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Forgets what the user asked for and has not confirmed.
+pub(super) async fn forget_pending(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE user_id = $1 AND confirmed_at IS NULL",
+    )
+    .bind(user.as_uuid())
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn select(pool: &PgPool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
@@ -227,13 +248,7 @@ async fn undo(
     if undone.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query(
-        "DELETE FROM auth_email_changes
-         WHERE user_id = $1 AND confirmed_at IS NULL",
-    )
-    .bind(user.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
+    forget_pending(&mut transaction, user).await?;
     sessions::end_sessions_of(&mut transaction, delivery, user, None, ending, event.at).await?;
     outbox::enqueue(&mut *transaction, &change.mail).await?;
     events::insert(&mut *transaction, event).await?;

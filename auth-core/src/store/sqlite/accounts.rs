@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{Error, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use super::{SqliteStore, error::store_error, events, revocations, sessions};
+use super::{SqliteStore, email_changes, error::store_error, events, revocations, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
 use crate::store::{AccountStore, Ending, PasswordReplacement, StoreError};
@@ -248,6 +248,7 @@ async fn replace_hash(
     if updated.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
+    email_changes::forget_pending(&mut transaction, id).await?;
     let except = replacement.except;
     sessions::end_sessions_of(&mut transaction, id, except, ending, event.at).await?;
     finish(transaction, event).await

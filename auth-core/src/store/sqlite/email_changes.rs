@@ -12,7 +12,7 @@ use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
 };
-use crate::{Timestamp, UserId};
+use crate::{PasswordHash, Timestamp, UserId};
 
 #[async_trait]
 impl EmailChangeStore for SqliteStore {
@@ -70,25 +70,20 @@ async fn request(
     event: &AuditEvent,
 ) -> Result<bool, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query(
-        "DELETE FROM auth_email_changes
-         WHERE user_id = ?1 AND confirmed_at IS NULL",
-    )
-    .bind(change.user.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
+    forget_pending(&mut transaction, change.user).await?;
     let inserted = sqlx::query(
         "INSERT INTO auth_email_changes
              (id, user_id, former, former_key, email, email_key, requested_at)
          SELECT ?1, id, email, email_key, ?3, ?4, ?5
          FROM auth_users
-         WHERE id = ?2 AND is_active",
+         WHERE id = ?2 AND is_active AND (?6 IS NULL OR password_hash = ?6)",
     )
     .bind(change.id.as_uuid())
     .bind(change.user.as_uuid())
     .bind(change.address.as_str())
     .bind(change.address.key())
     .bind(change.requested_at.unix_micros())
+    .bind(change.proof.as_ref().map(PasswordHash::as_stored))
     .execute(&mut *transaction)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -98,6 +93,21 @@ async fn request(
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Forgets what the user asked for and has not confirmed.
+pub(super) async fn forget_pending(
+    connection: &mut SqliteConnection,
+    user: UserId,
+) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM auth_email_changes
+         WHERE user_id = ?1 AND confirmed_at IS NULL",
+    )
+    .bind(user.as_uuid())
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn select(pool: &SqlitePool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
@@ -209,13 +219,7 @@ async fn undo(
     .bind(event.at.unix_micros())
     .execute(&mut *transaction)
     .await?;
-    sqlx::query(
-        "DELETE FROM auth_email_changes
-         WHERE user_id = ?1 AND confirmed_at IS NULL",
-    )
-    .bind(user.as_uuid())
-    .execute(&mut *transaction)
-    .await?;
+    forget_pending(&mut transaction, user).await?;
     sessions::end_sessions_of(&mut transaction, user, None, ending, event.at).await?;
     outbox::enqueue(&mut *transaction, &change.mail).await?;
     events::insert(&mut *transaction, event).await?;

@@ -11,7 +11,7 @@ use crate::mail::MailKind;
 use crate::revocation::RevokedTokens;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeUndo, EventFilter, NewEmailChange, NewMail, NewUser,
-    Store, StoreError,
+    PasswordReplacement, Store, StoreError,
 };
 use crate::{RevocationReason, Timestamp, User, UserId};
 
@@ -127,6 +127,67 @@ pub async fn only_active_users_ask_for_another_address(store: Arc<dyn Store>) {
     }
     assert_eq!(count_events(&store).await, events);
     assert!(claim_all(&store, now()).await.is_empty());
+}
+
+/// It is asked for with the password of now, and no other.
+pub async fn s8_1_a_change_is_noted_with_the_proved_password_only(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let earlier = request(&store, alice.user.id, "earlier@example.org").await;
+    let events = count_events(&store).await;
+    let to = address("x@example.org");
+    let ask = |proof| {
+        let change = NewEmailChange::new(alice.user.id, to.clone(), now()).proved_with(proof);
+        let mail = notice("x@example.org", change.id);
+        let store = Arc::clone(&store);
+        async move { store.request_email_change(&change, &mail, &event()).await }
+    };
+    assert!(!ask(hash("of a former password")).await.unwrap());
+    assert!(find(&store, earlier).await.is_some(), "nothing has changed");
+    assert_eq!(count_events(&store).await, events);
+    assert!(ask(alice.password_hash.clone()).await.unwrap());
+    assert_eq!(find(&store, earlier).await, None);
+}
+
+/// Whoever asked for a change knew the former password: with it goes what is not confirmed, and
+/// nothing else.
+pub async fn s8_1_a_pending_change_ends_with_the_password(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let bob = create(&store, "bob").await.user;
+    let done = request(&store, alice.id, "new@example.org").await;
+    assert!(confirm(&store, done, now()).await.unwrap());
+    let pending = request(&store, alice.id, "newer@example.org").await;
+    let of_bob = request(&store, bob.id, "bobby@example.org").await;
+    let (ending, other) = (ending(REASON), hash("another"));
+    let refused = PasswordReplacement::new(other.clone()).of(hash("not hers"));
+    let replaced = store
+        .change_password(alice.id, &refused, &ending, &event())
+        .await;
+    assert!(!replaced.unwrap());
+    assert!(find(&store, pending).await.is_some());
+    let replacement = PasswordReplacement::new(other);
+    let replaced = store
+        .change_password(alice.id, &replacement, &ending, &event())
+        .await;
+    assert!(replaced.unwrap());
+    assert_eq!(find(&store, pending).await, None);
+    assert!(!confirm(&store, pending, now()).await.unwrap());
+    assert!(find(&store, of_bob).await.is_some());
+    assert!(undo(&store, done).await.unwrap());
+}
+
+/// Of what is asked for at once one change stays.
+pub async fn s8_1_of_many_requests_at_once_one_is_pending(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let asked = race(CROWD, |index| {
+        let store = Arc::clone(&store);
+        async move { request(&store, alice.id, &format!("new{index}@example.org")).await }
+    })
+    .await;
+    let mut pending = 0;
+    for change in asked {
+        pending += usize::from(find(&store, change).await.is_some());
+    }
+    assert_eq!(pending, 1);
 }
 
 /// The confirmed address is the user's, verified; the former one gets a notice.

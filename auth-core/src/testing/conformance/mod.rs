@@ -153,6 +153,9 @@ macro_rules! store_conformance {
             of_acts_at_once_none_leaves_no_superuser
             s8_1_the_last_change_that_was_asked_for_is_pending
             only_active_users_ask_for_another_address
+            s8_1_a_change_is_noted_with_the_proved_password_only
+            s8_1_a_pending_change_ends_with_the_password
+            s8_1_of_many_requests_at_once_one_is_pending
             s8_1_a_confirmed_address_is_verified
             s8_1_of_many_uses_of_a_change_one_succeeds
             s3_4_an_address_that_was_taken_meanwhile_is_refused
