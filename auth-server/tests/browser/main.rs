@@ -10,7 +10,7 @@ use driver::{Browser, Look, Scripts};
 use fantoccini::key::Key;
 use fantoccini::wd::Locator;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::mail::{Received, from_folder};
 use support::{Embedded, PASSWORD, Server};
 
@@ -36,6 +36,7 @@ const PHONE: Look = Look {
 struct Reader {
     browser: Browser,
     server: Server,
+    superuser: String,
     look: &'static str,
 }
 
@@ -59,13 +60,21 @@ impl Reader {
     }
 
     /// Waits for a page that tells of a refusal, as its status does.
-    async fn arrive_refused(&self, headline: &str, picture: &str) {
+    async fn arrive_refused(&self, headline: &str, status: &str, picture: &str) {
         let complaints = self.look_at(headline, picture).await;
-        let status = "the server responded with a status of 400 (Bad Request)";
+        let told = format!("the server responded with a status of {status}");
         assert!(
-            complaints.len() == 1 && complaints.iter().all(|line| line.ends_with(status)),
+            complaints.len() == 1 && complaints.iter().all(|line| line.ends_with(&told)),
             "{headline}: {complaints:?}"
         );
+    }
+
+    /// Waits for a page that asks again, and tells what is wrong.
+    async fn arrive_again(&self, headline: &str, status: &str, problem: &str, picture: &str) {
+        let told = format!("//*[@role='alert']/li[contains(., '{problem}')]");
+        let wait = self.browser.client.wait();
+        wait.for_element(Locator::XPath(&told)).await.unwrap();
+        self.arrive_refused(headline, status, picture).await;
     }
 
     /// Waits for a page, which must be in order, and takes its picture; gives what the console says.
@@ -77,7 +86,8 @@ impl Reader {
         let fields = Locator::Css("input:not([type=hidden])");
         for field in browser.client.find_all(fields).await.unwrap() {
             let label = browser.label(&field).await;
-            assert!(label.starts_with("New password"), "{headline}: {label}");
+            let is_known = label == "Name" || label.starts_with("New password");
+            assert!(is_known, "{headline}: {label}");
         }
         browser.picture(&format!("{}-{picture}", self.look)).await;
         browser.console().await
@@ -93,18 +103,78 @@ impl Reader {
         self.browser.press(Key::Enter).await;
     }
 
-    async fn verify_address(&self) {
+    /// Types the password into the field that has the focus, and once more into the next.
+    async fn type_password(&self, password: &str) {
+        assert_eq!(self.browser.focused().await, "New password");
+        self.browser.type_text(password).await;
+        self.tab_to("New password, once more").await;
+        self.browser.type_text(password).await;
+    }
+
+    async fn post(&self, path: &str, bearer: Option<&str>, body: Value) {
+        let request = self.server.request(Method::POST, path, bearer, Some(body));
+        let answer = request.await;
+        assert!(answer.status.is_success(), "{path}: {answer:?}");
+    }
+
+    async fn logs_in(&self, name: &str, password: &str) {
+        let answer = self.server.log_in(name, password).await;
+        assert_eq!(answer.status, 200, "{name}");
+    }
+
+    async fn verify_address(&self, name: &str, picture: &str) {
         let headline = "Confirm your e-mail address";
-        let mail = self
-            .open_mail("alice@example.org", headline, "verify")
-            .await;
+        let address = format!("{name}@example.org");
+        let mail = self.open_mail(&address, headline, picture).await;
         self.tab_to("Confirm this address").await;
         self.enter().await;
         let done = "Your e-mail address is confirmed";
-        self.arrive(done, "verify-done").await;
+        self.arrive(done, &format!("{picture}-done")).await;
         let url = self.browser.client.current_url().await.unwrap();
         assert!(!url.as_str().contains(&mail.token), "{url}");
-        assert_eq!(self.server.log_in("alice", PASSWORD).await.status, 200);
+        self.logs_in(name, PASSWORD).await;
+    }
+
+    async fn sign_up(&self) {
+        let body = json!({ "username": "bob", "password": PASSWORD, "email": "bob@example.org" });
+        self.post("/api/register/", None, body).await;
+        self.verify_address("bob", "sign-up").await;
+    }
+
+    async fn accept_invitation(&self) {
+        let address = "carol@example.org";
+        let invited = json!({ "email": address });
+        let path = "/api/register/invite/";
+        self.post(path, Some(&self.superuser), invited).await;
+        let headline = "Set up your account";
+        self.open_mail(address, headline, "invitation").await;
+        self.tab_to("Name").await;
+        self.browser.type_text("alice").await;
+        self.tab_to("New password").await;
+        self.type_password("short").await;
+        self.tab_to("Set up my account").await;
+        self.enter().await;
+        let (status, picture) = ("400 (Bad Request)", "invitation-refused");
+        self.arrive_again(headline, status, "at least 8", picture)
+            .await;
+        // The name stays, and the password has the focus by itself.
+        self.type_password(PASSWORD).await;
+        self.enter().await;
+        let (status, picture) = ("409 (Conflict)", "invitation-name");
+        self.arrive_again(headline, status, "Somebody else has this name", picture)
+            .await;
+        assert_eq!(self.browser.focused().await, "Name");
+        self.browser.press(Key::End).await;
+        for _ in "alice".chars() {
+            self.browser.press(Key::Backspace).await;
+        }
+        self.browser.type_text("carol").await;
+        self.tab_to("New password").await;
+        self.type_password(PASSWORD).await;
+        self.enter().await;
+        self.arrive("Your account is set up", "invitation-done")
+            .await;
+        self.logs_in("carol", PASSWORD).await;
     }
 
     /// Undoing it owes a mail to choose a new password.
@@ -113,10 +183,7 @@ impl Reader {
         let bearer = bearer.text("access_token");
         let asked = json!({ "email": "new@example.org", "password": PASSWORD });
         let path = "/api/auth/email/change/";
-        let asked = self
-            .server
-            .request(Method::POST, path, Some(&bearer), Some(asked));
-        assert_eq!(asked.await.status.as_u16(), 202);
+        self.post(path, Some(&bearer), asked).await;
         let headline = "Confirm your new e-mail address";
         self.open_mail("new@example.org", headline, "change").await;
         self.tab_to("Use this address").await;
@@ -134,50 +201,43 @@ impl Reader {
     async fn choose_password(&self) {
         let headline = "Choose a new password";
         let mail = self.open_mail("alice@example.org", headline, "reset").await;
-        let browser = &self.browser;
         self.tab_to("New password").await;
-        browser.type_text("short").await;
-        self.tab_to("New password, once more").await;
-        browser.type_text("short").await;
+        self.type_password("short").await;
         self.tab_to("Set this password").await;
         self.enter().await;
-        let alert = Locator::Css("[role=alert] li");
-        let wait = browser.client.wait();
-        let problem = wait.for_element(alert).await.unwrap();
-        let problem = problem.text().await.unwrap();
-        assert!(problem.contains("at least 8"), "{problem}");
-        self.arrive_refused(headline, "reset-refused").await;
+        let (status, picture) = ("400 (Bad Request)", "reset-refused");
+        self.arrive_again(headline, status, "at least 8", picture)
+            .await;
         // Where to type again has the focus by itself, without a script.
-        assert_eq!(browser.focused().await, "New password");
-        browser.type_text(OTHER_PASSWORD).await;
-        self.tab_to("New password, once more").await;
-        browser.type_text(OTHER_PASSWORD).await;
+        self.type_password(OTHER_PASSWORD).await;
         self.enter().await;
         self.arrive("Your password is changed", "reset-done").await;
-        let again = self.server.log_in("alice", OTHER_PASSWORD).await;
-        assert_eq!(again.status, 200);
+        self.logs_in("alice", OTHER_PASSWORD).await;
 
-        browser.open(&mail.link).await;
+        self.browser.open(&mail.link).await;
         self.arrive(headline, "reset").await;
         self.tab_to("New password").await;
-        browser.type_text(PASSWORD).await;
-        self.tab_to("New password, once more").await;
-        browser.type_text(PASSWORD).await;
+        self.type_password(PASSWORD).await;
         self.enter().await;
-        self.arrive_refused("This link has already been used", "reset-used")
+        let used = "This link has already been used";
+        self.arrive_refused(used, "400 (Bad Request)", "reset-used")
             .await;
     }
 }
 
-/// Alice is registered, and does with the pages all there is to do.
+/// Alice is registered, Carol is invited, Bob signs up: they do with the pages all there is to do.
 async fn walk(scripts: Scripts, look: Look) {
-    let embedded = Embedded::start(&[("AUTH_ENDPOINTS", "account")]);
-    let token = embedded.superuser_token().await;
-    let registered = embedded.server.register(&token, "alice").await;
+    let embedded = Embedded::start(&[
+        ("AUTH_ENDPOINTS", "account"),
+        ("AUTH_REGISTRATION", "invitation"),
+    ]);
+    let superuser = embedded.superuser_token().await;
+    let registered = embedded.server.register(&superuser, "alice").await;
     assert_eq!(registered.status.as_u16(), 201);
-    let reader = Reader {
+    let mut reader = Reader {
         browser: Browser::start(scripts, look).await,
         server: embedded.server,
+        superuser,
         look: look.name,
     };
     reader
@@ -186,9 +246,12 @@ async fn walk(scripts: Scripts, look: Look) {
         .await;
     let runs = reader.browser.client.title().await.unwrap() == "on";
     assert_eq!(runs, scripts == Scripts::Allowed);
-    reader.verify_address().await;
+    reader.verify_address("alice", "verify").await;
+    reader.accept_invitation().await;
     reader.change_address_and_undo().await;
     reader.choose_password().await;
+    reader.server = Embedded::start(&[("AUTH_REGISTRATION", "open")]).server;
+    reader.sign_up().await;
     reader.browser.close().await;
 }
 
