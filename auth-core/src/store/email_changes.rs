@@ -36,13 +36,16 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     async fn find_email_change(&self, id: EmailChangeId)
     -> Result<Option<EmailChange>, StoreError>;
 
-    /// Gives the user the new address, verified at the event's time, with the mail and the event;
-    /// returns whether it did.
+    /// Gives the user the new address, verified at the event's time, with the event; returns
+    /// whether it did.
     ///
     /// It does so once, and only while the user is active and still has the former address. What
-    /// was mailed to that address to verify it is good no longer. Until `undo_until` the change can
-    /// be undone, and the former address is reserved: as long as it is not undone, whatever gives
-    /// that address to another user fails with [`StoreError::EmailTaken`].
+    /// was mailed to that address to verify it is good no longer.
+    ///
+    /// If the former address was verified by then, the notice is owed. Until `undo_until` the change
+    /// can then be undone, and the former address is reserved: as long as it is not undone, whatever
+    /// gives that address to another user fails with [`StoreError::EmailTaken`]. An address that
+    /// was not verified may be a stranger's: it is free at once, and gets no mail.
     ///
     /// # Errors
     ///
@@ -161,7 +164,7 @@ pub struct EmailChange {
     pub requested_at: Timestamp,
     /// When it was confirmed at the new address.
     pub confirmed_at: Option<Timestamp>,
-    /// Until when it can be undone, if it was confirmed.
+    /// Until when it can be undone, if it was confirmed while the former address was verified.
     pub undo_until: Option<Timestamp>,
     /// When it was undone.
     pub undone_at: Option<Timestamp>,

@@ -8,8 +8,8 @@ use auth_core::mail::Mail;
 use auth_core::store::{EventFilter, Store};
 use auth_core::testing::link_token;
 use auth_core::{
-    Account, Administration, Administrator, AuthService, EmailChangeRequest, Password,
-    PasswordChange, Principal, RequestContext, TokenPair, User,
+    Account, Administration, Administrator, AuthService, EmailChangeRequest, EmailVerification,
+    Password, PasswordChange, Principal, RequestContext, TokenPair, User,
 };
 
 use crate::MINUTE;
@@ -34,6 +34,10 @@ impl Case {
     async fn new(store: Arc<dyn Store>) -> Self {
         let world = World::new(store);
         world.register_verified("alice").await;
+        Self::of(world).await
+    }
+
+    async fn of(world: World) -> Self {
         let pair = world.log_in("alice").await.unwrap();
         let verifier = world.engine.access_token_verifier();
         let caller = verifier.verify(pair.access_token.expose()).unwrap();
@@ -298,6 +302,28 @@ async fn s8_1_the_former_address_is_kept_for_who_had_it(store: Arc<dyn Store>) {
     assert_eq!(case.alice().await.email.as_str(), "alice@example.org");
 }
 
+/// Who mistyped the address of the account gives its reader no say in it.
+async fn s8_1_a_former_address_that_was_not_verified_gets_no_link(store: Arc<dyn Store>) {
+    let world = World::with(store, |builder| {
+        builder.with_email_verification(EmailVerification::Optional)
+    });
+    world.register("alice").await.unwrap();
+    world.mailed_token().await;
+    let case = Case::of(world).await;
+    assert_eq!(case.ask("new@example.org", PASSWORD).await, "success");
+    let (_, token) = case.mail().await;
+    assert_eq!(case.confirm(&token).await, "success");
+    assert_eq!(case.alice().await.email.as_str(), "new@example.org");
+    assert!(case.mails().await.is_empty());
+
+    let back = case.change("alice@example.org").await;
+    assert_eq!(
+        case.undo(&back).await,
+        "success",
+        "the new one was verified"
+    );
+}
+
 async fn a_former_address_is_anybodys_after_a_day(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
     case.change("new@example.org").await;
@@ -319,5 +345,6 @@ on_each_store!(
     s8_1_a_link_to_a_thiefs_address_dies_with_the_password,
     s8_1_a_change_is_undone_within_a_day,
     s8_1_the_former_address_is_kept_for_who_had_it,
+    s8_1_a_former_address_that_was_not_verified_gets_no_link,
     a_former_address_is_anybodys_after_a_day,
 );

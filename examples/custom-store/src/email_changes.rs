@@ -6,7 +6,7 @@ use auth_core::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
 };
-use auth_core::{EmailAddress, Generation, Timestamp, UserId};
+use auth_core::{EmailAddress, Generation, Timestamp, User, UserId};
 
 use crate::{MemoryStore, Tables};
 
@@ -59,20 +59,22 @@ impl EmailChangeStore for MemoryStore {
             return Ok(false);
         };
         let user = tables.users.get(&change.user).map(|row| &row.user);
-        let stands =
-            user.is_some_and(|user| user.is_active && user.email.key() == change.former.key());
-        if !stands {
+        let stands = |user: &&User| user.is_active && user.email.key() == change.former.key();
+        let Some(user) = user.filter(stands) else {
             return Ok(false);
-        }
+        };
+        let was_verified = user.email_verified_at.is_some();
         if tables.is_reserved(change.user, &change.address, event.at) {
             return Err(StoreError::EmailTaken);
         }
         tables.give_address(change.user, &change.address, event.at)?;
         if let Some(change) = tables.email_changes.get_mut(&id) {
             change.confirmed_at = Some(event.at);
-            change.undo_until = Some(undo_until);
+            change.undo_until = was_verified.then_some(undo_until);
         }
-        tables.insert_mail(notice);
+        if was_verified {
+            tables.insert_mail(notice);
+        }
         tables.events.insert(event.id, event.clone());
         Ok(true)
     }

@@ -168,22 +168,31 @@ async fn confirm(
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
         .await?;
-    let changed: Option<Uuid> = sqlx::query_scalar(
+    let found: Option<(Uuid, bool)> = sqlx::query_as(
+        "SELECT u.id, u.email_verified_at IS NOT NULL
+         FROM auth_users AS u
+         JOIN auth_email_changes AS c ON c.user_id = u.id
+         WHERE c.id = $1 AND c.confirmed_at IS NULL AND u.is_active AND u.email_key = c.former_key
+         FOR UPDATE OF u",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some((user, was_verified)) = found else {
+        return Ok(Change::NoSuchUser);
+    };
+    let user = UserId::from_uuid(user);
+    sqlx::query(
         "UPDATE auth_users AS u
          SET email = c.email, email_key = c.email_key, email_verified_at = $2,
              email_verification = u.email_verification + 1
          FROM auth_email_changes AS c
-         WHERE c.id = $1 AND c.confirmed_at IS NULL AND u.id = c.user_id
-             AND u.is_active AND u.email_key = c.former_key
-         RETURNING u.id",
+         WHERE c.id = $1 AND u.id = c.user_id",
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .fetch_optional(&mut *transaction)
+    .execute(&mut *transaction)
     .await?;
-    let Some(user) = changed.map(UserId::from_uuid) else {
-        return Ok(Change::NoSuchUser);
-    };
     if has_reserved_address(&mut transaction, user, event.at).await? {
         return Ok(Change::EmailReserved);
     }
@@ -194,13 +203,20 @@ async fn confirm(
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .bind(rows::to_sql(undo_until)?)
+    .bind(
+        was_verified
+            .then_some(undo_until)
+            .map(rows::to_sql)
+            .transpose()?,
+    )
     .execute(&mut *transaction)
     .await?;
     if confirmed.rows_affected() == 0 {
         return Ok(Change::NoSuchUser);
     }
-    outbox::enqueue(&mut *transaction, notice).await?;
+    if was_verified {
+        outbox::enqueue(&mut *transaction, notice).await?;
+    }
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
     Ok(Change::Done)

@@ -148,22 +148,30 @@ async fn confirm(
     event: &AuditEvent,
 ) -> Result<Change, Error> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let changed: Vec<Uuid> = sqlx::query_scalar(
+    let found: Option<(Uuid, bool)> = sqlx::query_as(
+        "SELECT u.id, u.email_verified_at IS NOT NULL
+         FROM auth_users AS u
+         JOIN auth_email_changes AS c ON c.user_id = u.id
+         WHERE c.id = ?1 AND c.confirmed_at IS NULL AND u.is_active AND u.email_key = c.former_key",
+    )
+    .bind(id.as_uuid())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some((user, was_verified)) = found else {
+        return Ok(Change::NoSuchUser);
+    };
+    let user = UserId::from_uuid(user);
+    sqlx::query(
         "UPDATE auth_users AS u
          SET email = c.email, email_key = c.email_key, email_verified_at = ?2,
              email_verification = u.email_verification + 1
          FROM auth_email_changes AS c
-         WHERE c.id = ?1 AND c.confirmed_at IS NULL AND u.id = c.user_id
-             AND u.is_active AND u.email_key = c.former_key
-         RETURNING id",
+         WHERE c.id = ?1 AND u.id = c.user_id",
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
-    .fetch_all(&mut *transaction)
+    .execute(&mut *transaction)
     .await?;
-    let Some(user) = changed.first().copied().map(UserId::from_uuid) else {
-        return Ok(Change::NoSuchUser);
-    };
     if has_reserved_address(&mut transaction, user, event.at).await? {
         return Ok(Change::EmailReserved);
     }
@@ -174,10 +182,12 @@ async fn confirm(
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
-    .bind(undo_until.unix_micros())
+    .bind(was_verified.then_some(undo_until.unix_micros()))
     .execute(&mut *transaction)
     .await?;
-    outbox::enqueue(&mut *transaction, notice).await?;
+    if was_verified {
+        outbox::enqueue(&mut *transaction, notice).await?;
+    }
     events::insert(&mut *transaction, event).await?;
     transaction.commit().await?;
     Ok(Change::Done)

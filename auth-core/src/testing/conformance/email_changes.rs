@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixtures::{
-    CROWD, address, begin_session, claim_all, create, ending, event, event_at, hash, mail_to, now,
-    race, user_with_address,
+    CROWD, address, begin_session, claim_all, create, ending, event, event_at, hash, mail_to,
+    new_user, now, race, user_with_address,
 };
 use crate::mail::MailKind;
 use crate::revocation::RevokedTokens;
 use crate::store::{
-    EmailChange, EmailChangeId, EmailChangeUndo, EventFilter, NewEmailChange, NewMail, NewUser,
-    PasswordReplacement, Store, StoreError,
+    EmailChange, EmailChangeId, EmailChangeUndo, EmailConfirmation, EventFilter, NewEmailChange,
+    NewMail, NewUser, PasswordReplacement, Store, StoreError,
 };
 use crate::{RevocationReason, Timestamp, User, UserId};
 
@@ -64,6 +64,14 @@ async fn undo_at(
         .await
 }
 
+/// A user whose address is verified: who has lost it can have it back.
+async fn owner(store: &Arc<dyn Store>, name: &str) -> NewUser {
+    let mut owner = new_user(name);
+    owner.user.email_verified_at = Some(now());
+    store.create_user(&owner, None, &event()).await.unwrap();
+    owner
+}
+
 async fn user(store: &Arc<dyn Store>, id: UserId) -> User {
     store.find_user(id).await.unwrap().unwrap()
 }
@@ -114,7 +122,7 @@ pub async fn s8_1_the_last_change_that_was_asked_for_is_pending(store: Arc<dyn S
 
 /// Nobody asks for a user who is not there, or not active.
 pub async fn only_active_users_ask_for_another_address(store: Arc<dyn Store>) {
-    let mut carol = super::fixtures::new_user("carol");
+    let mut carol = new_user("carol");
     carol.user.is_active = false;
     store.create_user(&carol, None, &event()).await.unwrap();
     let events = count_events(&store).await;
@@ -151,7 +159,7 @@ pub async fn s8_1_a_change_is_noted_with_the_proved_password_only(store: Arc<dyn
 /// Whoever asked for a change knew the former password: with it goes what is not confirmed, and
 /// nothing else.
 pub async fn s8_1_a_pending_change_ends_with_the_password(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = owner(&store, "alice").await.user;
     let bob = create(&store, "bob").await.user;
     let done = request(&store, alice.id, "new@example.org").await;
     assert!(confirm(&store, done, now()).await.unwrap());
@@ -192,13 +200,8 @@ pub async fn s8_1_of_many_requests_at_once_one_is_pending(store: Arc<dyn Store>)
 
 /// The confirmed address is the user's, verified; the former one gets a notice.
 pub async fn s8_1_a_confirmed_address_is_verified(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = owner(&store, "alice").await.user;
     let change = request(&store, alice.id, "New@Example.org").await;
-    let (_, verification) = store
-        .begin_email_verification(&alice.email)
-        .await
-        .unwrap()
-        .unwrap();
     claim_all(&store, now()).await;
     let later = now() + SECOND;
     assert!(confirm(&store, change, later).await.unwrap());
@@ -220,20 +223,52 @@ pub async fn s8_1_a_confirmed_address_is_verified(store: Arc<dyn Store>) {
     let owed = claim_all(&store, now()).await;
     let kinds: Vec<_> = owed.iter().map(|mail| (mail.kind, mail.about)).collect();
     assert_eq!(kinds, [(MailKind::EmailChanged, Some(change.as_uuid()))]);
-    let used = store
-        .confirm_email(alice.id, &alice.email, verification, &event())
+    assert!(!confirm(&store, change, later).await.unwrap(), "once");
+}
+
+/// A former address that was not verified may be a stranger's: it gets no notice, nothing is undone
+/// from it, and it is free.
+pub async fn s8_1_a_former_address_that_was_not_verified_has_no_say(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await.user;
+    let mistyped = &alice.email;
+    let change = request(&store, alice.id, "new@example.org").await;
+    let verification = store.begin_email_verification(mistyped).await;
+    let (_, verification) = verification.unwrap().unwrap();
+    claim_all(&store, now()).await;
+    assert!(confirm(&store, change, now()).await.unwrap());
+    assert!(claim_all(&store, now()).await.is_empty(), "no notice");
+    let found = find(&store, change).await.unwrap();
+    assert_eq!((found.confirmed_at, found.undo_until), (Some(now()), None));
+    let late = store
+        .confirm_email(alice.id, mistyped, verification, &event())
         .await;
     assert_eq!(
-        used.unwrap(),
-        crate::store::EmailConfirmation::Superseded,
+        late.unwrap(),
+        EmailConfirmation::Superseded,
         "what was mailed to the former address"
     );
-    assert!(!confirm(&store, change, later).await.unwrap(), "once");
+    assert!(!undo(&store, change).await.unwrap());
+    assert_eq!(email(&store, alice.id).await, "new@example.org");
+    let stranger = user_with_address("stranger", mistyped.as_str());
+    let created = store.create_user(&stranger, None, &event()).await;
+    created.unwrap();
+
+    // Verified after the change was asked for, before it was confirmed: then it is his.
+    let bob = create(&store, "bob").await.user;
+    let change = request(&store, bob.id, "newer@example.org").await;
+    let verification = store.begin_email_verification(&bob.email).await;
+    let (_, verification) = verification.unwrap().unwrap();
+    let verified = store
+        .confirm_email(bob.id, &bob.email, verification, &event())
+        .await;
+    assert_eq!(verified.unwrap(), EmailConfirmation::Confirmed);
+    assert!(confirm(&store, change, now()).await.unwrap());
+    assert!(undo(&store, change).await.unwrap());
 }
 
 /// Of many uses of a confirmation, and of many of its undoing, one succeeds.
 pub async fn s8_1_of_many_uses_of_a_change_one_succeeds(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = owner(&store, "alice").await.user;
     // The same address in another spelling: what guards it is not the address alone.
     let change = request(&store, alice.id, "ALICE@example.org").await;
     let events = count_events(&store).await;
@@ -271,7 +306,7 @@ pub async fn s3_4_an_address_that_was_taken_meanwhile_is_refused(store: Arc<dyn 
 
 /// Undoing gives the former address back, verified, ends the sessions and replaces the hash.
 pub async fn s7_10_an_undone_change_ends_the_sessions(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await;
+    let alice = owner(&store, "alice").await;
     let id = alice.user.id;
     let session = begin_session(&store, &alice).await.id;
     let change = request(&store, id, "new@example.org").await;
@@ -303,7 +338,7 @@ pub async fn s7_10_an_undone_change_ends_the_sessions(store: Arc<dyn Store>) {
 
 /// Who undoes a change undoes the later ones too, and from them nobody goes back.
 pub async fn s8_1_an_undone_change_takes_the_later_ones_with_it(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = owner(&store, "alice").await.user;
     let first = request(&store, alice.id, "first@example.org").await;
     assert!(confirm(&store, first, now()).await.unwrap());
     let second = request(&store, alice.id, "second@example.org").await;
@@ -318,7 +353,7 @@ pub async fn s8_1_an_undone_change_takes_the_later_ones_with_it(store: Arc<dyn S
 
 /// What was confirmed too long ago stays.
 pub async fn s8_1_a_change_that_is_too_old_is_not_undone(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = owner(&store, "alice").await.user;
     let change = request(&store, alice.id, "new@example.org").await;
     assert!(confirm(&store, change, now()).await.unwrap());
     assert!(!undo_at(&store, change, now() + UNDO).await.unwrap());
@@ -333,7 +368,7 @@ pub async fn s8_1_a_change_that_is_too_old_is_not_undone(store: Arc<dyn Store>) 
 /// While a change can be undone nobody else gets the former address: no new user, not the first
 /// superuser, nobody who changes theirs. Its owner does, and everybody once it is undone or too old.
 pub async fn s8_1_a_former_address_is_reserved_while_it_can_come_back(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = owner(&store, "alice").await.user;
     let bob = create(&store, "bob").await.user;
     let change = request(&store, alice.id, "new@example.org").await;
     assert!(confirm(&store, change, now()).await.unwrap());
@@ -393,7 +428,7 @@ pub async fn s8_1_a_former_address_is_reserved_while_it_can_come_back(store: Arc
 pub async fn s8_1_nobody_slips_in_while_an_address_is_given_up(store: Arc<dyn Store>) {
     const ROUNDS: usize = 10;
     for round in 0..ROUNDS {
-        let owner = create(&store, &format!("owner{round}")).await.user;
+        let owner = owner(&store, &format!("owner{round}")).await.user;
         let wanted = owner.email.as_str().to_owned();
         let change = request(&store, owner.id, &format!("new{round}@example.org")).await;
         let mut changes = Vec::new();

@@ -157,6 +157,7 @@ macro_rules! store_conformance {
             s8_1_a_pending_change_ends_with_the_password
             s8_1_of_many_requests_at_once_one_is_pending
             s8_1_a_confirmed_address_is_verified
+            s8_1_a_former_address_that_was_not_verified_has_no_say
             s8_1_of_many_uses_of_a_change_one_succeeds
             s3_4_an_address_that_was_taken_meanwhile_is_refused
             s7_10_an_undone_change_ends_the_sessions
