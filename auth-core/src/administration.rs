@@ -54,12 +54,9 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
 
     /// Changes the user as asked, and tells what the user is then.
     ///
-    /// A password is checked and hashed before anything is done. Then one act follows the other,
-    /// what takes rights away before what gives some: the user is deactivated or is a superuser no
-    /// longer, gets the password, the roles, becomes a superuser, is activated. Each act is the one
-    /// of this trait, with its event and its consequences. Only the first of them can be refused
-    /// for the last superuser's sake, so that nothing has been done then; if the store fails
-    /// between two of them, the first is done and the second is not.
+    /// A password is checked and hashed before anything is done. Then all is done at once, or nothing
+    /// is: each part has its event and its consequences as in the method of this trait that does it
+    /// alone, what takes rights away told first. What is refused or fails has changed nothing.
     ///
     /// # Errors
     ///

@@ -1,13 +1,15 @@
 //! Users act on their own accounts.
 
+use std::slice;
+
 use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::PasswordReplacement;
+use crate::store::{Ending, PasswordReplacement, UserChange};
 use crate::{
     Account, AuthError, EmailChangeRequest, OwnSessions, Password, PasswordChange, PasswordHash,
-    Principal, RequestContext, RevocationReason, Session, SessionId, User,
+    Principal, RequestContext, RevocationReason, Session, SessionId, User, UserId,
 };
 
 /// More sessions of one user are not listed.
@@ -198,16 +200,26 @@ impl Inner {
         let user = found.ok_or(AuthError::TokenRevoked)?;
         let current = self.prove_password(&user, change.current, context).await?;
         let hash = self.new_hash(&user, change.new, "new_password").await?;
-        let ending = self.ending(RevocationReason::PasswordChanged, self.clock.now());
         let replacement = PasswordReplacement::new(hash)
             .of(current)
             .except(caller.session_id);
-        let is_done = self
-            .store
-            .change_password(user.id, &replacement, &ending, event)
-            .await?;
+        let (is_done, _) = self.replace_password(user.id, replacement, event).await?;
         // Somebody else has changed the password meanwhile, and ended this session with it.
         is_done.then_some(()).ok_or(AuthError::TokenRevoked)
+    }
+
+    /// Replaces a password hash; tells whether it did, and how sessions ended with it.
+    pub(super) async fn replace_password(
+        &self,
+        user: UserId,
+        replacement: PasswordReplacement,
+        event: &AuditEvent,
+    ) -> Result<(bool, Ending), AuthError> {
+        let change = UserChange::of_password(replacement, self.clock.now());
+        let ending = self.ending(RevocationReason::PasswordChanged, change.at);
+        let events = slice::from_ref(event);
+        let done = self.store.change_user(user, &change, &ending, events);
+        Ok((done.await?, ending))
     }
 
     /// Proves that whoever holds the token knows the password too, and gives its hash; a wrong one

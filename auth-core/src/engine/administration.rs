@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::{EventFilter, PasswordReplacement, UserFilter};
+use crate::store::{EventFilter, PasswordReplacement, UserChange, UserFilter};
 use crate::{
     Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
     Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserChanges,
@@ -51,36 +51,7 @@ impl Administration for Engine {
         changes: UserChanges,
         context: &RequestContext,
     ) -> Result<User, AuthError> {
-        let inner = &self.inner;
-        let hash = match changes.password {
-            Some(password) => {
-                let event = inner.act(AuditAct::PasswordChanged, by, context);
-                let hash = inner.hash_for(user, password).await;
-                Some(hash.inspect_err(|error| inner.note_refusal(&event.about(user), error))?)
-            }
-            None => None,
-        };
-        if changes.is_active == Some(false) {
-            self.deactivate_user(by, user, context).await?;
-        }
-        if changes.is_superuser == Some(false) {
-            self.revoke_superuser(by, user, context).await?;
-        }
-        if let Some(hash) = hash {
-            let event = inner.act(AuditAct::PasswordChanged, by, context);
-            let event = event.about(user);
-            let replaced = inner.replace_hash(user, hash, &event).await;
-            inner.settle(&event, replaced)?;
-        }
-        if let Some(roles) = changes.roles {
-            self.set_roles(by, user, &roles, context).await?;
-        }
-        if changes.is_superuser == Some(true) {
-            self.grant_superuser(by, user, context).await?;
-        }
-        if changes.is_active == Some(true) {
-            self.activate_user(by, user, context).await?;
-        }
+        self.inner.change_user(by, user, changes, context).await?;
         self.read_user(by, user).await
     }
 
@@ -90,16 +61,11 @@ impl Administration for Engine {
         user: UserId,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let inner = &self.inner;
-        let event = inner
-            .act(AuditAct::UserDeactivated, by, context)
-            .about(user);
-        let ending = inner.ending(RevocationReason::Deactivated, event.at);
-        let done = inner.store.deactivate_user(user, &ending, &event).await;
-        if matches!(done, Ok(true)) {
-            inner.refuse_user(user, &ending);
-        }
-        inner.settle(&event, found(done))
+        let changes = UserChanges {
+            is_active: Some(false),
+            ..UserChanges::default()
+        };
+        self.inner.change_user(by, user, changes, context).await
     }
 
     async fn activate_user(
@@ -108,10 +74,11 @@ impl Administration for Engine {
         user: UserId,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let inner = &self.inner;
-        let event = inner.act(AuditAct::UserActivated, by, context).about(user);
-        let done = inner.store.activate_user(user, &event).await;
-        inner.settle(&event, found(done))
+        let changes = UserChanges {
+            is_active: Some(true),
+            ..UserChanges::default()
+        };
+        self.inner.change_user(by, user, changes, context).await
     }
 
     async fn delete_user(
@@ -136,12 +103,11 @@ impl Administration for Engine {
         user: UserId,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let inner = &self.inner;
-        let event = inner
-            .act(AuditAct::SuperuserGranted, by, context)
-            .about(user);
-        let done = inner.store.grant_superuser(user, &event).await;
-        inner.settle(&event, found(done))
+        let changes = UserChanges {
+            is_superuser: Some(true),
+            ..UserChanges::default()
+        };
+        self.inner.change_user(by, user, changes, context).await
     }
 
     async fn revoke_superuser(
@@ -150,16 +116,11 @@ impl Administration for Engine {
         user: UserId,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let inner = &self.inner;
-        let event = inner
-            .act(AuditAct::SuperuserRevoked, by, context)
-            .about(user);
-        let ending = inner.ending(RevocationReason::Administrative, event.at);
-        let done = inner.store.revoke_superuser(user, &ending, &event).await;
-        if matches!(done, Ok(true)) {
-            inner.refuse_user(user, &ending);
-        }
-        inner.settle(&event, found(done))
+        let changes = UserChanges {
+            is_superuser: Some(false),
+            ..UserChanges::default()
+        };
+        self.inner.change_user(by, user, changes, context).await
     }
 
     async fn set_roles(
@@ -169,17 +130,11 @@ impl Administration for Engine {
         roles: &Roles,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let inner = &self.inner;
-        let act = AuditAct::RolesChanged {
-            roles: roles.iter().map(Role::to_string).collect(),
+        let changes = UserChanges {
+            roles: Some(roles.clone()),
+            ..UserChanges::default()
         };
-        let event = inner.act(act, by, context).about(user);
-        let ending = inner.ending(RevocationReason::Administrative, event.at);
-        let done = inner.store.set_roles(user, roles, &ending, &event).await;
-        if matches!(done, Ok(true)) {
-            inner.refuse_user(user, &ending);
-        }
-        inner.settle(&event, found(done))
+        self.inner.change_user(by, user, changes, context).await
     }
 
     async fn set_password(
@@ -189,15 +144,11 @@ impl Administration for Engine {
         password: Password,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let inner = &self.inner;
-        let event = inner
-            .act(AuditAct::PasswordChanged, by, context)
-            .about(user);
-        let replaced = async {
-            let hash = inner.hash_for(user, password).await?;
-            inner.replace_hash(user, hash, &event).await
+        let changes = UserChanges {
+            password: Some(password),
+            ..UserChanges::default()
         };
-        inner.settle(&event, replaced.await)
+        self.inner.change_user(by, user, changes, context).await
     }
 
     async fn end_session(
@@ -259,6 +210,54 @@ impl Administration for Engine {
 }
 
 impl Inner {
+    /// What is asked for is done in one go: nothing but a password, which is hashed beforehand,
+    /// takes its time.
+    async fn change_user(
+        &self,
+        by: Administrator,
+        user: UserId,
+        changes: UserChanges,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let password = match changes.password {
+            Some(password) => {
+                let event = self.act(AuditAct::PasswordChanged, by, context);
+                let hash = self.hash_for(user, password).await;
+                let hash =
+                    hash.inspect_err(|error| self.note_refusal(&event.about(user), error))?;
+                Some(PasswordReplacement::new(hash))
+            }
+            None => None,
+        };
+        let change = UserChange {
+            at: self.clock.now(),
+            is_active: changes.is_active,
+            is_superuser: changes.is_superuser,
+            roles: changes.roles,
+            password,
+        };
+        let acts = acts(&change).into_iter();
+        let events: Vec<_> = acts
+            .map(|act| self.act(act, by, context).about(user))
+            .collect();
+        let Some(first) = events.first() else {
+            return Ok(());
+        };
+        let ending = self.ending(reason(&change), change.at);
+        let done = self.store.change_user(user, &change, &ending, &events);
+        let done = found(done.await);
+        match &done {
+            Ok(()) => {
+                if change.takes_rights() || change.ends_tokens() {
+                    self.refuse_user(user, &ending);
+                }
+                events.iter().for_each(|event| self.trail.tell(event));
+            }
+            Err(error) => self.note_refusal(first, error),
+        }
+        done
+    }
+
     fn act(&self, act: AuditAct, by: Administrator, context: &RequestContext) -> AuditEvent {
         self.event(act, actor(by), context)
     }
@@ -291,20 +290,6 @@ impl Inner {
         self.new_hash(&account, password, "password").await
     }
 
-    async fn replace_hash(
-        &self,
-        user: UserId,
-        hash: PasswordHash,
-        event: &AuditEvent,
-    ) -> Result<(), AuthError> {
-        let ending = self.ending(RevocationReason::PasswordChanged, event.at);
-        let replacement = PasswordReplacement::new(hash);
-        let done = self
-            .store
-            .change_password(user, &replacement, &ending, event);
-        found(done.await)
-    }
-
     /// Hashes a new password of the user, if it keeps the rules; the field is where it was given.
     pub(super) async fn new_hash(
         &self,
@@ -329,6 +314,39 @@ pub(super) fn actor(by: Administrator) -> Actor {
     match by {
         Administrator::Superuser(superuser) => Actor::User(superuser.user_id()),
         Administrator::Operator => Actor::Operator,
+    }
+}
+
+/// What the change is to the audit trail, what takes rights away first: of several acts only the
+/// first can be the one that is refused for the last superuser's sake.
+fn acts(change: &UserChange) -> Vec<AuditAct> {
+    let roles = change.roles.as_ref().map(|roles| AuditAct::RolesChanged {
+        roles: roles.iter().map(Role::to_string).collect(),
+    });
+    let if_so = |is_so: bool, act| is_so.then_some(act);
+    let acts = [
+        if_so(change.is_active == Some(false), AuditAct::UserDeactivated),
+        if_so(
+            change.is_superuser == Some(false),
+            AuditAct::SuperuserRevoked,
+        ),
+        if_so(change.password.is_some(), AuditAct::PasswordChanged),
+        roles,
+        if_so(
+            change.is_superuser == Some(true),
+            AuditAct::SuperuserGranted,
+        ),
+        if_so(change.is_active == Some(true), AuditAct::UserActivated),
+    ];
+    acts.into_iter().flatten().collect()
+}
+
+/// Why sessions end with the change.
+const fn reason(change: &UserChange) -> RevocationReason {
+    match (change.is_active, &change.password) {
+        (Some(false), _) => RevocationReason::Deactivated,
+        (_, Some(_)) => RevocationReason::PasswordChanged,
+        _ => RevocationReason::Administrative,
     }
 }
 

@@ -4,7 +4,7 @@ use super::Inner;
 use crate::audit::{Actor, AuditAct};
 use crate::mail::MailKind;
 use crate::store::PasswordReplacement;
-use crate::{AuthError, Password, PasswordHash, RequestContext, RevocationReason, User};
+use crate::{AuthError, Password, PasswordHash, RequestContext, User};
 
 impl Inner {
     /// Owes a mail to the address, known or not: whether somebody has it is found out by the
@@ -33,12 +33,9 @@ impl Inner {
         let event = event.by(Actor::User(user.id)).about(user.id);
         let reset = async {
             let hash = self.new_hash(&user, password, "password").await?;
-            let ending = self.ending(RevocationReason::PasswordChanged, self.clock.now());
             let replacement = PasswordReplacement::new(hash).of(replaced);
-            let is_done = self
-                .store
-                .change_password(user.id, &replacement, &ending, &event)
-                .await?;
+            let replaced = self.replace_password(user.id, replacement, &event);
+            let (is_done, ending) = replaced.await?;
             is_done.then_some(()).ok_or(AuthError::LinkUsed)?;
             self.refuse_user(user.id, &ending);
             Ok(())

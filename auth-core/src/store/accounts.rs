@@ -4,34 +4,31 @@ use async_trait::async_trait;
 
 use super::{Ending, StoreError};
 use crate::audit::AuditEvent;
-use crate::{PasswordHash, Roles, SessionId, UserId};
+use crate::{PasswordHash, Roles, SessionId, Timestamp, UserId};
 
 /// What happens to accounts.
 ///
-/// Each method returns whether there is such a user; only then is there an event. A change that
-/// changes nothing succeeds.
+/// Each method returns whether there is such a user; only then is there an event.
 #[async_trait]
 pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
-    /// Forbids the user to log in, and ends all sessions.
+    /// Changes the user, with the consequences of each part of the change and with all the events,
+    /// or leaves everything as it is; returns `false` also if the password hash is not the one
+    /// that is to be replaced.
+    ///
+    /// A change to what is already so succeeds.
     ///
     /// # Errors
     ///
-    /// - [`StoreError::LastSuperuser`] if no active superuser would be left, also when several are
-    ///   deactivated at once;
+    /// - [`StoreError::LastSuperuser`] if the change [takes rights](UserChange::takes_rights) and no
+    ///   active superuser would be left, also when several are changed at once;
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn deactivate_user(
+    async fn change_user(
         &self,
         id: UserId,
+        change: &UserChange,
         ending: &Ending,
-        event: &AuditEvent,
+        events: &[AuditEvent],
     ) -> Result<bool, StoreError>;
-
-    /// Allows the user to log in.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError>;
 
     /// Removes the user and all sessions, and records the revocations of their access tokens; the
     /// audit trail stays.
@@ -45,55 +42,84 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError>;
+}
 
-    /// Makes the user a superuser.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError>;
+/// What changes of a user; what is `None` stays.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UserChange {
+    /// When.
+    pub at: Timestamp,
+    /// Whether the user may log in; who may not has no sessions.
+    pub is_active: Option<bool>,
+    /// Whether the user is a superuser.
+    pub is_superuser: Option<bool>,
+    /// The user's roles, and no others.
+    pub roles: Option<Roles>,
+    /// The password hash; with it sessions end, and a change of address that is not confirmed is
+    /// forgotten: whoever asked for it knew the former password.
+    pub password: Option<PasswordReplacement>,
+}
 
-    /// Makes the user a superuser no longer, and records the revocation of the access tokens
-    /// issued until now; the sessions go on.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::LastSuperuser`], [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn revoke_superuser(
-        &self,
-        id: UserId,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError>;
+impl UserChange {
+    /// Changes nothing.
+    #[must_use]
+    pub const fn new(at: Timestamp) -> Self {
+        Self {
+            at,
+            is_active: None,
+            is_superuser: None,
+            roles: None,
+            password: None,
+        }
+    }
 
-    /// Gives the user these roles and no others, and records the revocation of the access tokens
-    /// issued until now; the sessions go on.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn set_roles(
-        &self,
-        id: UserId,
-        roles: &Roles,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError>;
+    /// Replaces the password hash and nothing else.
+    #[must_use]
+    pub fn of_password(replacement: PasswordReplacement, at: Timestamp) -> Self {
+        Self {
+            password: Some(replacement),
+            ..Self::new(at)
+        }
+    }
 
-    /// Replaces the password hash, ends the user's sessions and forgets a change of address that is
-    /// not confirmed: whoever asked for it knew the former password. Returns `false` also if the
-    /// hash is not the one that is to be replaced.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn change_password(
-        &self,
-        id: UserId,
-        replacement: &PasswordReplacement,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError>;
+    /// Whether it takes away what the last superuser must keep.
+    #[must_use]
+    pub fn takes_rights(&self) -> bool {
+        self.is_active == Some(false) || self.is_superuser == Some(false)
+    }
+
+    /// Whether sessions of the user end: all, or all but [one](Self::kept_session).
+    #[must_use]
+    pub fn ends_sessions(&self) -> bool {
+        self.is_active == Some(false) || self.password.is_some()
+    }
+
+    /// The session that does not end.
+    #[must_use]
+    pub fn kept_session(&self) -> Option<SessionId> {
+        let replacement = self.password.as_ref()?;
+        replacement.except.filter(|_| self.is_active != Some(false))
+    }
+
+    /// Whether the access tokens issued until now tell what is so no longer: their revocation is
+    /// recorded, and the sessions go on.
+    #[must_use]
+    pub fn ends_tokens(&self) -> bool {
+        self.is_superuser == Some(false) || self.roles.is_some()
+    }
+
+    /// The password hash from now on.
+    #[must_use]
+    pub fn password_hash(&self) -> Option<&PasswordHash> {
+        self.password.as_ref().map(|replacement| &replacement.hash)
+    }
+
+    /// The password hash that the user must have for the change to take place.
+    #[must_use]
+    pub fn expected_hash(&self) -> Option<&PasswordHash> {
+        self.password.as_ref()?.expected.as_ref()
+    }
 }
 
 /// A password hash that takes the place of another.

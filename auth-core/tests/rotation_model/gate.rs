@@ -10,12 +10,11 @@ use auth_core::store::{
     AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore,
     EmailChangeUndo, EmailConfirmation, Ending, Enrollee, EnrollmentId, EnrollmentStore,
     EventFilter, EventStore, HousekeepingStore, NewEmailChange, NewMail, NewSession, NewUser,
-    OutboxStore, PasswordReplacement, RevocationFeed, RevocationStore, SessionRotation,
-    SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget, UserFilter, UserStore,
+    OutboxStore, RevocationFeed, RevocationStore, SessionRotation, SessionStore, Store, StoreError,
+    ThrottleKey, ThrottleStore, TryBudget, UserChange, UserFilter, UserStore,
 };
 use auth_core::{
-    EmailAddress, Generation, PasswordHash, Roles, Session, SessionId, Timestamp, User, UserId,
-    Username,
+    EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
 };
 use futures_util::future::{BoxFuture, poll_fn};
 
@@ -169,17 +168,14 @@ impl SessionStore for GatedStore {
 
 #[async_trait]
 impl AccountStore for GatedStore {
-    async fn deactivate_user(
+    async fn change_user(
         &self,
         id: UserId,
+        change: &UserChange,
         ending: &Ending,
-        event: &AuditEvent,
+        events: &[AuditEvent],
     ) -> Result<bool, StoreError> {
-        self.store.deactivate_user(id, ending, event).await
-    }
-
-    async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
-        self.store.activate_user(id, event).await
+        self.store.change_user(id, change, ending, events).await
     }
 
     async fn delete_user(
@@ -189,40 +185,6 @@ impl AccountStore for GatedStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         self.store.delete_user(id, ending, event).await
-    }
-
-    async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
-        self.store.grant_superuser(id, event).await
-    }
-
-    async fn revoke_superuser(
-        &self,
-        id: UserId,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
-        self.store.revoke_superuser(id, ending, event).await
-    }
-
-    async fn set_roles(
-        &self,
-        id: UserId,
-        roles: &Roles,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
-        self.store.set_roles(id, roles, ending, event).await
-    }
-
-    async fn change_password(
-        &self,
-        id: UserId,
-        replacement: &PasswordReplacement,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
-        let store = &self.store;
-        store.change_password(id, replacement, ending, event).await
     }
 }
 

@@ -1,38 +1,51 @@
 //! What happens to accounts.
 
 use async_trait::async_trait;
+use auth_core::UserId;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
-use auth_core::store::{AccountStore, Ending, PasswordReplacement, StoreError};
-use auth_core::{Roles, UserId};
+use auth_core::store::{AccountStore, Ending, StoreError, UserChange};
 
 use crate::{MemoryStore, Tables};
 
 #[async_trait]
 impl AccountStore for MemoryStore {
-    async fn deactivate_user(
+    async fn change_user(
         &self,
         id: UserId,
+        change: &UserChange,
         ending: &Ending,
-        event: &AuditEvent,
+        events: &[AuditEvent],
     ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
-        tables.refuse_last_superuser(id)?;
-        let Some(row) = tables.users.get_mut(&id) else {
+        if change.takes_rights() {
+            tables.refuse_last_superuser(id)?;
+        }
+        let expected = change.expected_hash();
+        let row = tables.users.get_mut(&id).filter(|row| {
+            expected.is_none_or(|hash| hash.as_stored() == row.password_hash.as_stored())
+        });
+        let Some(row) = row else {
             return Ok(false);
         };
-        row.user.is_active = false;
-        tables.end_sessions_of(id, None, ending, event);
-        Ok(true)
-    }
-
-    async fn activate_user(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
-        let mut tables = self.lock();
-        let Some(row) = tables.users.get_mut(&id) else {
-            return Ok(false);
-        };
-        row.user.is_active = true;
-        tables.events.insert(event.id, event.clone());
+        let user = &mut row.user;
+        user.is_active = change.is_active.unwrap_or(user.is_active);
+        user.is_superuser = change.is_superuser.unwrap_or(user.is_superuser);
+        if let Some(roles) = &change.roles {
+            user.roles = roles.clone();
+        }
+        if let Some(hash) = change.password_hash() {
+            row.password_hash = hash.clone();
+            tables.forget_pending(id);
+        }
+        if change.ends_sessions() {
+            tables.end_sessions_of(id, change.kept_session(), ending, change.at);
+        }
+        if change.ends_tokens() {
+            tables.refuse_tokens_of(id, ending);
+        }
+        let events = events.iter().map(|event| (event.id, event.clone()));
+        tables.events.extend(events);
         Ok(true)
     }
 
@@ -47,74 +60,10 @@ impl AccountStore for MemoryStore {
         if tables.users.remove(&id).is_none() {
             return Ok(false);
         }
-        tables.end_sessions_of(id, None, ending, event);
+        tables.end_sessions_of(id, None, ending, event.at);
+        tables.events.insert(event.id, event.clone());
         tables.email_changes.retain(|_, change| change.user != id);
         tables.sessions.retain(|_, session| session.owner.id != id);
-        Ok(true)
-    }
-
-    async fn grant_superuser(&self, id: UserId, event: &AuditEvent) -> Result<bool, StoreError> {
-        let mut tables = self.lock();
-        let Some(row) = tables.users.get_mut(&id) else {
-            return Ok(false);
-        };
-        row.user.is_superuser = true;
-        tables.events.insert(event.id, event.clone());
-        Ok(true)
-    }
-
-    async fn revoke_superuser(
-        &self,
-        id: UserId,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
-        let mut tables = self.lock();
-        tables.refuse_last_superuser(id)?;
-        let Some(row) = tables.users.get_mut(&id) else {
-            return Ok(false);
-        };
-        row.user.is_superuser = false;
-        tables.refuse_tokens_of(id, ending);
-        tables.events.insert(event.id, event.clone());
-        Ok(true)
-    }
-
-    async fn set_roles(
-        &self,
-        id: UserId,
-        roles: &Roles,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
-        let mut tables = self.lock();
-        let Some(row) = tables.users.get_mut(&id) else {
-            return Ok(false);
-        };
-        row.user.roles = roles.clone();
-        tables.refuse_tokens_of(id, ending);
-        tables.events.insert(event.id, event.clone());
-        Ok(true)
-    }
-
-    async fn change_password(
-        &self,
-        id: UserId,
-        replacement: &PasswordReplacement,
-        ending: &Ending,
-        event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
-        let mut tables = self.lock();
-        let expected = replacement.expected.as_ref();
-        let row = tables.users.get_mut(&id).filter(|row| {
-            expected.is_none_or(|hash| hash.as_stored() == row.password_hash.as_stored())
-        });
-        let Some(row) = row else {
-            return Ok(false);
-        };
-        row.password_hash = replacement.hash.clone();
-        tables.forget_pending(id);
-        tables.end_sessions_of(id, replacement.except, ending, event);
         Ok(true)
     }
 }

@@ -102,7 +102,8 @@ impl EmailChangeStore for MemoryStore {
                 change.undone_at = change.undone_at.or(Some(event.at));
             }
         }
-        tables.end_sessions_of(undone.user, None, ending, event);
+        tables.end_sessions_of(undone.user, None, ending, event.at);
+        tables.events.insert(event.id, event.clone());
         tables.insert_mail(&undo.mail);
         Ok(true)
     }

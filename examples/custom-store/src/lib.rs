@@ -398,7 +398,9 @@ impl SessionStore for MemoryStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        Ok(self.lock().end_sessions_of(user, except, ending, event))
+        let mut tables = self.lock();
+        tables.events.insert(event.id, event.clone());
+        Ok(tables.end_sessions_of(user, except, ending, event.at))
     }
 
     async fn revoke_all_sessions(

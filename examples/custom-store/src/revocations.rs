@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{Ending, RevocationFeed, RevocationNews, RevocationStore, StoreError};
 use auth_core::{SessionId, Timestamp, UserId};
@@ -61,21 +60,20 @@ impl Tables {
         user: UserId,
         except: Option<SessionId>,
         ending: &Ending,
-        event: &AuditEvent,
+        at: Timestamp,
     ) -> u64 {
         let (mut ended, mut live) = (Vec::new(), 0);
         for (id, session) in &mut self.sessions {
             let is_other = session.owner.id == user && except != Some(*id);
             if is_other && session.revoked_at.is_none() {
-                session.revoked_at = Some(event.at);
-                live += u64::from(session.expires_at > event.at);
+                session.revoked_at = Some(at);
+                live += u64::from(session.expires_at > at);
                 ended.push(*id);
             }
         }
         for id in ended {
             self.revoke_session(id, ending.remembered_until);
         }
-        self.events.insert(event.id, event.clone());
         live
     }
 }

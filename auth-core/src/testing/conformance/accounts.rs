@@ -1,5 +1,6 @@
 //! What happens to accounts, and to their sessions with them.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::fixtures::{
@@ -7,10 +8,49 @@ use super::fixtures::{
 };
 use crate::audit::AuditEvent;
 use crate::revocation::RevokedTokens;
-use crate::store::{EventFilter, NewSession, NewUser, PasswordReplacement, Store, StoreError};
+use crate::store::{
+    EventFilter, NewSession, NewUser, PasswordReplacement, Store, StoreError, UserChange,
+};
 use crate::{RevocationReason, Roles, SessionId, UserId};
 
 const REASON: RevocationReason = RevocationReason::Administrative;
+
+fn activity(is_active: bool) -> UserChange {
+    UserChange {
+        is_active: Some(is_active),
+        ..UserChange::new(now())
+    }
+}
+
+fn privilege(is_superuser: bool) -> UserChange {
+    UserChange {
+        is_superuser: Some(is_superuser),
+        ..UserChange::new(now())
+    }
+}
+
+fn roles(roles: &[&str]) -> UserChange {
+    UserChange {
+        roles: Some(Roles::parse(roles.iter().copied()).unwrap()),
+        ..UserChange::new(now())
+    }
+}
+
+fn password(replacement: PasswordReplacement) -> UserChange {
+    UserChange::of_password(replacement, now())
+}
+
+async fn change(
+    store: &Arc<dyn Store>,
+    id: UserId,
+    change: UserChange,
+    told: &AuditEvent,
+) -> Result<bool, StoreError> {
+    let events = slice::from_ref(told);
+    store
+        .change_user(id, &change, &ending(REASON), events)
+        .await
+}
 
 async fn superuser(store: &Arc<dyn Store>, name: &str) -> UserId {
     let mut user = new_user(name);
@@ -56,15 +96,14 @@ pub async fn s9_3_a_deactivated_user_has_no_sessions(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
     let id = begin_session(&store, &alice).await.id;
     let told = event().about(alice.user.id);
-    let done = store
-        .deactivate_user(alice.user.id, &ending(REASON), &told)
-        .await;
+    let done = change(&store, alice.user.id, activity(false), &told).await;
     assert!(done.unwrap());
     assert!(is_told(&store, &told).await);
     assert!(has_ended(&store, id).await);
     assert_eq!(revoked(&store).await, [RevokedTokens::OfSession(id)]);
     assert!(!begins_a_session(&store, &alice).await);
-    assert!(store.activate_user(alice.user.id, &event()).await.unwrap());
+    let done = change(&store, alice.user.id, activity(true), &event()).await;
+    assert!(done.unwrap());
     assert!(begins_a_session(&store, &alice).await);
     assert!(
         has_ended(&store, id).await,
@@ -94,16 +133,17 @@ pub async fn s9_2_a_demotion_ends_the_tokens_issued_before(store: Arc<dyn Store>
     let alice = create(&store, "alice").await;
     let session = begin_session(&store, &alice).await.id;
     let id = alice.user.id;
-    assert!(store.grant_superuser(id, &event()).await.unwrap());
+    let done = change(&store, id, privilege(true), &event()).await;
+    assert!(done.unwrap());
     assert!(is_active_superuser(&store, id).await);
-    let ending = ending(REASON);
-    let done = store.revoke_superuser(id, &ending, &event()).await;
+    assert_eq!(revoked(&store).await, []);
+    let done = change(&store, id, privilege(false), &event()).await;
     assert!(done.unwrap());
     assert!(!is_active_superuser(&store, id).await);
     assert!(!has_ended(&store, session).await);
     let tokens = RevokedTokens::OfUser {
         user: id,
-        issued_before: ending.issued_before,
+        issued_before: ending(REASON).issued_before,
     };
     assert_eq!(revoked(&store).await, [tokens]);
 }
@@ -113,11 +153,11 @@ pub async fn s9_2_other_roles_end_the_tokens_issued_before(store: Arc<dyn Store>
     let alice = create(&store, "alice").await;
     let id = alice.user.id;
     let session = begin_session(&store, &alice).await.id;
-    let ending = ending(REASON);
     for names in [["editor", "auditor"].as_slice(), &["editor"], &[]] {
-        let roles = Roles::parse(names.iter().copied()).unwrap();
         let told = event().about(id);
-        assert!(store.set_roles(id, &roles, &ending, &told).await.unwrap());
+        let done = change(&store, id, roles(names), &told).await;
+        assert!(done.unwrap());
+        let roles = Roles::parse(names.iter().copied()).unwrap();
         assert!(is_told(&store, &told).await);
         let user = store.find_user(id).await.unwrap().unwrap();
         assert_eq!(user.roles, roles);
@@ -133,7 +173,7 @@ pub async fn s9_2_other_roles_end_the_tokens_issued_before(store: Arc<dyn Store>
     }
     let tokens = RevokedTokens::OfUser {
         user: id,
-        issued_before: ending.issued_before,
+        issued_before: ending(REASON).issued_before,
     };
     assert_eq!(revoked(&store).await, [tokens; 3]);
 }
@@ -145,9 +185,7 @@ pub async fn s7_10_a_new_password_ends_the_other_sessions(store: Arc<dyn Store>)
     let other = begin_session(&store, &alice).await.id;
     let id = alice.user.id;
     let replacement = PasswordReplacement::new(hash("new")).except(kept);
-    let done = store
-        .change_password(id, &replacement, &ending(REASON), &event())
-        .await;
+    let done = change(&store, id, password(replacement), &event()).await;
     assert!(done.unwrap());
     assert!(has_ended(&store, other).await);
     assert!(!has_ended(&store, kept).await);
@@ -170,9 +208,8 @@ pub async fn s8_1_of_many_replacements_of_one_hash_one_succeeds(store: Arc<dyn S
             let told = event().about(id);
             let new = hash(&format!("new {index}"));
             let replacement = PasswordReplacement::new(new.clone()).of(current);
-            let ending = ending(REASON);
-            let done = store.change_password(id, &replacement, &ending, &told);
-            done.await.unwrap().then_some((new, told))
+            let done = change(&store, id, password(replacement), &told).await;
+            done.unwrap().then_some((new, told))
         }
     })
     .await;
@@ -192,17 +229,21 @@ pub async fn s8_1_of_many_replacements_of_one_hash_one_succeeds(store: Arc<dyn S
 /// Nothing happens to a user who is not there, and nothing is told.
 pub async fn an_unknown_account_is_left_alone(store: Arc<dyn Store>) {
     let id = UserId::generate();
-    let (ending, told) = (ending(REASON), event());
+    let told = event();
     for outcome in [
-        store.deactivate_user(id, &ending, &told).await,
-        store.activate_user(id, &told).await,
-        store.delete_user(id, &ending, &told).await,
-        store.grant_superuser(id, &told).await,
-        store.revoke_superuser(id, &ending, &told).await,
-        store.set_roles(id, &Roles::default(), &ending, &told).await,
-        store
-            .change_password(id, &PasswordReplacement::new(hash("new")), &ending, &told)
-            .await,
+        change(&store, id, activity(false), &told).await,
+        change(&store, id, activity(true), &told).await,
+        change(&store, id, privilege(true), &told).await,
+        change(&store, id, privilege(false), &told).await,
+        change(&store, id, roles(&[]), &told).await,
+        change(
+            &store,
+            id,
+            password(PasswordReplacement::new(hash("new"))),
+            &told,
+        )
+        .await,
+        store.delete_user(id, &ending(REASON), &told).await,
     ] {
         assert!(!outcome.unwrap());
     }
@@ -210,21 +251,94 @@ pub async fn an_unknown_account_is_left_alone(store: Arc<dyn Store>) {
     assert_eq!(revoked(&store).await, []);
 }
 
+/// A change of everything is one act with all its events.
+pub async fn a_change_of_everything_is_done_with_all_its_events(store: Arc<dyn Store>) {
+    superuser(&store, "admin").await;
+    let alice = create(&store, "alice").await;
+    let id = alice.user.id;
+    let session = begin_session(&store, &alice).await.id;
+    let (change, told) = everything(PasswordReplacement::new(hash("new")).except(session));
+    let ending = ending(REASON);
+    let done = store.change_user(id, &change, &ending, &told).await;
+    assert!(done.unwrap());
+    let found = store.find_credentials(&alice.user.username).await.unwrap();
+    let (user, stored) = found.unwrap();
+    assert_eq!((user.is_active, user.is_superuser), (false, false));
+    assert_eq!(Some(user.roles), change.roles);
+    assert_eq!(stored.as_stored(), "new");
+    assert!(
+        has_ended(&store, session).await,
+        "who is not active keeps none"
+    );
+    let tokens = RevokedTokens::OfUser {
+        user: id,
+        issued_before: ending.issued_before,
+    };
+    let revoked = revoked(&store).await;
+    assert_eq!(revoked.len(), 2, "{revoked:?}");
+    assert!(revoked.contains(&tokens), "{revoked:?}");
+    assert!(revoked.contains(&RevokedTokens::OfSession(session)));
+    for event in &told {
+        assert!(is_told(&store, event).await);
+    }
+}
+
+/// A change of which one part is refused leaves everything as it was, and no event.
+pub async fn a_change_that_is_refused_leaves_nothing(store: Arc<dyn Store>) {
+    let admin = superuser(&store, "admin").await;
+    let before = store.find_user(admin).await.unwrap().unwrap();
+    let (current, other) = (hash("admin's hash"), hash("other"));
+    let session = NewSession::new(admin, now(), now() + LIFETIME);
+    let begun = store.create_session(&session, &current, &event()).await;
+    assert!(begun.unwrap());
+    let (last, told) = everything(PasswordReplacement::new(hash("new")));
+    let ending = ending(REASON);
+    let refused = store.change_user(admin, &last, &ending, &told).await;
+    assert!(
+        matches!(refused, Err(StoreError::LastSuperuser)),
+        "{refused:?}"
+    );
+    superuser(&store, "second").await;
+    let (stale, untold) = everything(PasswordReplacement::new(hash("new")).of(other));
+    let refused = store.change_user(admin, &stale, &ending, &untold).await;
+    assert!(!refused.unwrap());
+    for event in told.iter().chain(&untold) {
+        assert!(!is_told(&store, event).await);
+    }
+    let found = store.find_credentials(&before.username).await.unwrap();
+    let (after, stored) = found.unwrap();
+    assert_eq!(after, before);
+    assert_eq!(stored.as_stored(), current.as_stored());
+    assert!(!has_ended(&store, session.id).await);
+    assert_eq!(revoked(&store).await, []);
+}
+
+/// Shuts the user out, takes the privilege, and gives a role and a password; with an event for each.
+fn everything(replacement: PasswordReplacement) -> (UserChange, [AuditEvent; 4]) {
+    let change = UserChange {
+        is_active: Some(false),
+        is_superuser: Some(false),
+        password: Some(replacement),
+        ..roles(&["editor"])
+    };
+    (change, std::array::from_fn(|_| event()))
+}
+
 /// The last superuser who can log in stays one.
 pub async fn the_last_active_superuser_stays(store: Arc<dyn Store>) {
     let one = superuser(&store, "one").await;
     let two = superuser(&store, "two").await;
-    let ending = ending(REASON);
-    assert!(store.deactivate_user(two, &ending, &event()).await.unwrap());
+    let done = change(&store, two, activity(false), &event()).await;
+    assert!(done.unwrap());
     for refused in [
-        store.deactivate_user(one, &ending, &event()).await,
-        store.delete_user(one, &ending, &event()).await,
-        store.revoke_superuser(one, &ending, &event()).await,
+        change(&store, one, activity(false), &event()).await,
+        store.delete_user(one, &ending(REASON), &event()).await,
+        change(&store, one, privilege(false), &event()).await,
     ] {
         let is_refused = matches!(refused, Err(StoreError::LastSuperuser));
         assert!(is_refused, "{refused:?}");
     }
-    let done = store.revoke_superuser(two, &ending, &event()).await;
+    let done = change(&store, two, privilege(false), &event()).await;
     assert!(done.unwrap());
     assert!(is_active_superuser(&store, one).await);
 }
@@ -239,11 +353,10 @@ pub async fn of_acts_at_once_none_leaves_no_superuser(store: Arc<dyn Store>) {
         let outcomes = race(ids.len(), |index| {
             let (store, id) = (Arc::clone(&store), *ids.get(index).unwrap());
             async move {
-                let ending = ending(REASON);
                 match index {
-                    0 => store.deactivate_user(id, &ending, &event()).await,
-                    1 => store.delete_user(id, &ending, &event()).await,
-                    _ => store.revoke_superuser(id, &ending, &event()).await,
+                    0 => change(&store, id, activity(false), &event()).await,
+                    1 => store.delete_user(id, &ending(REASON), &event()).await,
+                    _ => change(&store, id, privilege(false), &event()).await,
                 }
             }
         })
@@ -271,12 +384,13 @@ pub async fn s14_4_an_act_that_is_done_again_is_told_of_once(store: Arc<dyn Stor
     let told = event().about(id);
     let before = store.list_events(&EventFilter::default()).await.unwrap();
     for _ in 0..2 {
-        let ending = ending(REASON);
-        let done = store.deactivate_user(id, &ending, &told).await;
+        let done = change(&store, id, activity(false), &told).await;
         assert!(done.unwrap());
+        let ending = ending(REASON);
         let ended = store.revoke_user_sessions(id, None, &ending, &told).await;
         assert_eq!(ended.unwrap(), 0);
-        assert!(store.activate_user(id, &told).await.unwrap());
+        let done = change(&store, id, activity(true), &told).await;
+        assert!(done.unwrap());
     }
     let after = store.list_events(&EventFilter::default()).await.unwrap();
     assert_eq!(after.len(), before.len() + 1);

@@ -11,7 +11,7 @@ use crate::mail::MailKind;
 use crate::revocation::RevokedTokens;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeUndo, EmailConfirmation, EventFilter, NewEmailChange,
-    NewMail, NewUser, PasswordReplacement, Store, StoreError,
+    NewMail, NewUser, PasswordReplacement, Store, StoreError, UserChange,
 };
 use crate::{RevocationReason, Timestamp, User, UserId};
 
@@ -165,17 +165,18 @@ pub async fn s8_1_a_pending_change_ends_with_the_password(store: Arc<dyn Store>)
     assert!(confirm(&store, done, now()).await.unwrap());
     let pending = request(&store, alice.id, "newer@example.org").await;
     let of_bob = request(&store, bob.id, "bobby@example.org").await;
-    let (ending, other) = (ending(REASON), hash("another"));
+    let replace = async |replacement| {
+        let change = UserChange::of_password(replacement, now());
+        let (ending, events) = (ending(REASON), [event()]);
+        store.change_user(alice.id, &change, &ending, &events).await
+    };
+    let other = hash("another");
     let refused = PasswordReplacement::new(other.clone()).of(hash("not hers"));
-    let replaced = store
-        .change_password(alice.id, &refused, &ending, &event())
-        .await;
+    let replaced = replace(refused).await;
     assert!(!replaced.unwrap());
     assert!(find(&store, pending).await.is_some());
     let replacement = PasswordReplacement::new(other);
-    let replaced = store
-        .change_password(alice.id, &replacement, &ending, &event())
-        .await;
+    let replaced = replace(replacement).await;
     assert!(replaced.unwrap());
     assert_eq!(find(&store, pending).await, None);
     assert!(!confirm(&store, pending, now()).await.unwrap());

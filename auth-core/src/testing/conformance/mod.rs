@@ -149,6 +149,8 @@ macro_rules! store_conformance {
             s7_10_a_new_password_ends_the_other_sessions
             s8_1_of_many_replacements_of_one_hash_one_succeeds
             an_unknown_account_is_left_alone
+            a_change_of_everything_is_done_with_all_its_events
+            a_change_that_is_refused_leaves_nothing
             the_last_active_superuser_stays
             of_acts_at_once_none_leaves_no_superuser
             s8_1_the_last_change_that_was_asked_for_is_pending
