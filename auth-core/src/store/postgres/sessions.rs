@@ -120,45 +120,34 @@ async fn insert(
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
         .await?;
-    let may_begin = lock_owner(&mut transaction, session, checked).await?;
-    if may_begin {
-        begin(&mut transaction, session, event).await?;
+    let has_begun = begin(&mut transaction, session, checked, event).await?;
+    if has_begun {
         end_oldest(&mut transaction, delivery, session).await?;
         throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
     }
     transaction.commit().await?;
-    Ok(may_begin)
+    Ok(has_begun)
 }
 
-/// Against a deactivation or a new password that commits at the same time: either this statement
-/// sees it, or the revocation that follows it sees the session. Another login of the user waits.
-async fn lock_owner(
-    connection: &mut PgConnection,
-    session: &NewSession,
-    checked: &PasswordHash,
-) -> Result<bool, Error> {
-    let owner: Option<Uuid> = sqlx::query_scalar(
-        "SELECT id
-         FROM auth_users
-         WHERE id = $1 AND is_active AND password_hash = $2
-         FOR NO KEY UPDATE",
-    )
-    .bind(session.user_id.as_uuid())
-    .bind(checked.as_stored())
-    .fetch_optional(connection)
-    .await?;
-    Ok(owner.is_some())
-}
-
+/// Locks the owner against a deactivation or a new password that commits at the same time: either
+/// this statement sees it, or the revocation that follows it sees the session. Another login of the
+/// user waits.
 async fn begin(
     connection: &mut PgConnection,
     session: &NewSession,
+    checked: &PasswordHash,
     event: &AuditEvent,
-) -> Result<(), Error> {
-    sqlx::query(
-        "WITH begun AS (
+) -> Result<bool, Error> {
+    let begun = sqlx::query(
+        "WITH owner AS (
+             SELECT id
+             FROM auth_users
+             WHERE id = $2 AND is_active AND password_hash = $11
+             FOR NO KEY UPDATE
+         ), begun AS (
              INSERT INTO auth_sessions (id, user_id, created_at, expires_at, client)
-             VALUES ($1, $2, $3, $4, $10)
+             SELECT $1, id, $3, $4, $10
+             FROM owner
              RETURNING user_id
          )
          INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
@@ -175,9 +164,10 @@ async fn begin(
     .bind(stored::request(event))
     .bind(stored::document(event)?)
     .bind(session.client.map(|client| client.to_string()))
+    .bind(checked.as_stored())
     .execute(connection)
-    .await
-    .map(drop)
+    .await?;
+    Ok(begun.rows_affected() == 1)
 }
 
 /// Ends the user's live sessions beyond the bound; the new one always stays.
