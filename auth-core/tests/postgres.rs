@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
-    NewSession, NewUser, OutboxStore, PostgresStore, SessionRotation, SessionStore, Store,
+    Ending, NewSession, NewUser, OutboxStore, PostgresStore, SessionRotation, SessionStore, Store,
     StoreError, UserStore,
 };
 use auth_core::testing::postgres::TemporaryDatabase;
-use auth_core::{EmailAddress, Generation, PasswordHash, RequestContext, Timestamp, User, UserId};
+use auth_core::{
+    EmailAddress, Generation, PasswordHash, RequestContext, RevocationReason, SessionId, Timestamp,
+    User, UserId,
+};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
@@ -296,6 +299,44 @@ async fn a_damaged_row_is_a_failure_and_no_panic() {
     assert!(matches!(claimed, Err(StoreError::Failed(_))), "{claimed:?}");
     let again = store.claim_mail(NOW, Duration::from_secs(60)).await;
     assert!(matches!(again, Ok(None)), "{again:?}");
+}
+
+#[tokio::test]
+async fn of_logouts_that_come_at_once_each_gets_its_own_answer() {
+    let (_database, store) = migrated().await;
+    let alice = create_alice(&store).await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(begin_session(&store, &alice).await.id);
+    }
+    let ending = Ending::new(RevocationReason::Logout, NOW, NOW);
+    // Each session twice, and one that there is not.
+    let nobody = SessionId::generate();
+    let ids = sessions.iter().chain([&nobody]).chain(&sessions);
+    let logouts = ids.map(|id| {
+        let store = &store;
+        async move {
+            let owner = store.revoke_session(*id, &ending, &event()).await.unwrap();
+            (*id, owner)
+        }
+    });
+    let mut ended = Vec::new();
+    for (id, owner) in futures_util::future::join_all(logouts).await {
+        if let Some(owner) = owner {
+            assert_eq!(owner, alice.user.id);
+            ended.push(id);
+        }
+    }
+    ended.sort_unstable();
+    sessions.sort_unstable();
+    assert_eq!(ended, sessions, "each once, and no other");
+    let count = async |statement: &'static str| -> i64 {
+        let count = sqlx::query_scalar(statement).fetch_one(store.pool());
+        count.await.unwrap()
+    };
+    assert_eq!(count("SELECT COUNT(*) FROM auth_revocations").await, 20);
+    // The user's creation, the logins and the logouts.
+    assert_eq!(count("SELECT COUNT(*) FROM auth_events").await, 41);
 }
 
 /// The table as Django 5.2 makes it.

@@ -5,6 +5,9 @@ use std::collections::TryReserveError;
 use argon2::Block;
 use zeroize::Zeroize;
 
+#[cfg(feature = "simd-argon2")]
+use super::simd::Simd;
+
 /// The least number of blocks to ask the allocator for, 33 MiB; what is not used is never touched
 /// and so costs address space only.
 ///
@@ -19,10 +22,13 @@ const MIN_RESERVED: usize = 33 * 1024;
 /// What a hash leaves in it is overwritten by the next one. Since it would let who reads it guess
 /// the password faster than the stored hash does, it is wiped when no next one waits: that costs
 /// no throughput. The memory comes with the first hash, and goes after a while without any.
+/// `argon2-rust` wipes its memory after each hash.
 pub(super) struct Memory {
     blocks: Vec<Block>,
     keep: usize,
     used: usize,
+    #[cfg(feature = "simd-argon2")]
+    simd: Option<Simd>,
 }
 
 impl Memory {
@@ -32,7 +38,22 @@ impl Memory {
             blocks: Vec::new(),
             keep,
             used: 0,
+            #[cfg(feature = "simd-argon2")]
+            simd: None,
         }
+    }
+
+    /// Has `argon2-rust` hash in memory of its own, as much as is kept, if it can be trusted.
+    #[cfg(feature = "simd-argon2")]
+    pub(super) fn with_simd(mut self) -> Self {
+        self.simd = Simd::new(self.keep);
+        self
+    }
+
+    /// What to hash with before `argon2`.
+    #[cfg(feature = "simd-argon2")]
+    pub(super) const fn simd(&mut self) -> Option<&mut Simd> {
+        self.simd.as_mut()
     }
 
     /// Lends out at least this many blocks; more than are kept are fetched for this once.
@@ -64,6 +85,10 @@ impl Memory {
     pub(super) fn release(&mut self) {
         self.wipe();
         self.blocks = Vec::new();
+        #[cfg(feature = "simd-argon2")]
+        if let Some(simd) = &mut self.simd {
+            simd.release();
+        }
     }
 
     #[cfg(test)]

@@ -8,6 +8,7 @@ mod blocklist;
 mod breached;
 #[cfg(feature = "breached-passwords")]
 mod breached_file;
+mod compute;
 mod error;
 #[cfg(feature = "foreign-hashes")]
 mod foreign;
@@ -23,6 +24,8 @@ mod policy;
 mod pool;
 mod problem;
 mod recipe;
+#[cfg(feature = "simd-argon2")]
+mod simd;
 mod stored;
 
 use std::fmt;

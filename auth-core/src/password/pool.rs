@@ -47,7 +47,12 @@ impl Pool {
             let jobs = jobs.clone();
             thread::Builder::new()
                 .name(format!("auth-hash-{number}"))
-                .spawn(move || work_off(&jobs, Memory::new(blocks)))?;
+                .spawn(move || {
+                    let memory = Memory::new(blocks);
+                    #[cfg(feature = "simd-argon2")]
+                    let memory = memory.with_simd();
+                    work_off(&jobs, memory);
+                })?;
         }
         Ok(Self {
             queue,

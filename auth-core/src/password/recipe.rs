@@ -1,11 +1,12 @@
 //! How passwords become hashes: the computation, without the threads.
 
 use argon2::password_hash::phc::Salt;
-use argon2::{Algorithm, Argon2, ParamsBuilder, Version};
+use argon2::{Algorithm, ParamsBuilder, Version};
 use subtle::{Choice, ConstantTimeEq};
 use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
+use super::compute::compute;
 use super::hasher::Verification;
 use super::memory::Memory;
 use super::params::{Argon2Params, Ceilings};
@@ -17,7 +18,7 @@ use super::{HashError, PasswordHash};
 /// The length of new salts.
 const SALT_BYTES: usize = 16;
 /// The length of new outputs.
-const OUTPUT_BYTES: usize = 32;
+pub(super) const OUTPUT_BYTES: usize = 32;
 
 /// What new hashes are made of, and what stored ones may be made of.
 #[derive(Debug)]
@@ -126,21 +127,9 @@ impl Recipe {
         hash: &Argon2Hash,
     ) -> Result<Zeroizing<Vec<u8>>, HashError> {
         let pepper = self.pepper_of(hash).map_err(HashError::failed)?;
-        let (algorithm, version, params) = (hash.algorithm, hash.version, hash.params.clone());
-        let blocks = params.block_count();
-        let argon2 = match pepper {
-            Some(pepper) => Argon2::new_with_secret(pepper.key(), algorithm, version, params)
-                .map_err(HashError::failed)?,
-            None => Argon2::new(algorithm, version, params),
-        };
+        let secret = pepper.map_or(&[][..], Pepper::key);
         let mut output = Zeroizing::new(vec![0; hash.output.len()]);
-        memory
-            .lend(blocks, |blocks| {
-                let (password, salt) = (password.as_bytes(), &hash.salt);
-                argon2.hash_password_into_with_memory(password, salt, &mut output, blocks)
-            })
-            .map_err(HashError::failed)?
-            .map_err(HashError::failed)?;
+        compute(memory, hash, secret, password.as_bytes(), &mut output)?;
         Ok(output)
     }
 
@@ -207,10 +196,16 @@ mod tests {
         recipe.hash(&mut memory(), PASSWORD).unwrap()
     }
 
+    /// Verifies a password; whatever computes, the outcome is the same.
     fn verify(recipe: &Recipe, password: &str, hash: &PasswordHash) -> Verification {
-        recipe
-            .verify(&mut memory(), password, recipe.read(hash))
-            .unwrap()
+        let outcome = |mut memory| {
+            let stored = recipe.read(hash);
+            recipe.verify(&mut memory, password, stored).unwrap()
+        };
+        let portable = outcome(memory());
+        #[cfg(feature = "simd-argon2")]
+        assert_eq!(outcome(memory().with_simd()), portable);
+        portable
     }
 
     #[test]

@@ -7,7 +7,10 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
-use super::{Ending, EnrollmentOrigin, EventFilter, StoreError, TryRecord, UserFilter};
+use super::{
+    Ending, EnrollmentOrigin, EventFilter, LoginSettlement, StoreError, ThrottleKey, TryRecord,
+    UserFilter,
+};
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
@@ -191,8 +194,46 @@ pub(super) fn revocation(
     Ok(Revocation::new(tokens, expires_at))
 }
 
+/// What a login makes of the records that are kept of its settlement's keys, as far as they change.
+pub(super) fn settled(
+    settlement: &LoginSettlement,
+    records: &[(ThrottleKey, TryRecord)],
+    now: Timestamp,
+) -> Vec<(ThrottleKey, TryRecord)> {
+    let find = |key| {
+        let kept = records.iter().find(|(kept, _)| *kept == key);
+        kept.map(|(_, record)| *record)
+    };
+    let mut changed = Vec::new();
+    if let Some(key) = settlement.forgotten.filter(|key| find(*key).is_some()) {
+        changed.push((key, TryRecord::new(now)));
+    }
+    for key in &settlement.given_back {
+        if let Some(mut record) = find(*key) {
+            record.give_back(now);
+            changed.push((*key, record));
+        }
+    }
+    if let Some((key, until)) = settlement.known {
+        let mut record = find(key).unwrap_or(TryRecord::new(now));
+        if is_news(&record, until) {
+            record.know(until);
+            changed.retain(|(given_back, _)| *given_back != key);
+            changed.push((key, record));
+        }
+    }
+    changed
+}
+
+/// The keys that it concerns.
+pub(super) fn settlement_keys(settlement: &LoginSettlement) -> Vec<ThrottleKey> {
+    let known = settlement.known.iter().map(|(key, _)| key);
+    let all = settlement.given_back.iter().chain(&settlement.forgotten);
+    all.chain(known).copied().collect()
+}
+
 /// Whether a success is worth a write: a known key is noted once a day, unless tries have failed.
-pub(super) fn is_news(record: &TryRecord, known_until: Timestamp) -> bool {
+fn is_news(record: &TryRecord, known_until: Timestamp) -> bool {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     record.tries > 0
         || record

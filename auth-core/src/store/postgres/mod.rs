@@ -1,6 +1,7 @@
 //! The PostgreSQL store.
 
 mod accounts;
+mod batch;
 mod connection;
 mod email_changes;
 mod enrollments;
@@ -24,6 +25,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use self::connection::Health;
+use self::sessions::Revocations;
 use crate::store::{Store, StoreError};
 
 /// How long a request waits for a connection before it is told that the database is not available.
@@ -54,6 +56,7 @@ const MAX_ATTEMPTS: u32 = 6;
 pub struct PostgresStore {
     pool: PgPool,
     health: Arc<Health>,
+    revocations: Revocations,
     delivery: RevocationDelivery,
 }
 
@@ -113,6 +116,7 @@ impl PostgresStore {
         Self {
             pool,
             health,
+            revocations: Revocations::default(),
             delivery: RevocationDelivery::default(),
         }
     }
@@ -126,6 +130,7 @@ impl PostgresStore {
         Self {
             pool,
             health: Arc::default(),
+            revocations: Revocations::default(),
             delivery: RevocationDelivery::default(),
         }
     }

@@ -1,9 +1,12 @@
 //! Sessions in PostgreSQL.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
+use super::batch::Batches;
 use super::{
     PostgresStore, Replay, RevocationDelivery, events, notification, revocations, rows, throttle,
 };
@@ -63,12 +66,12 @@ impl SessionStore for PostgresStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError> {
-        // A second run may say that the session had ended before, which it then has: better than
-        // a logout that fails.
-        self.run(Replay::Safe, || {
-            revoke(&self.pool, self.delivery, id, ending, event)
-        })
-        .await
+        let revocation = Revocation {
+            id,
+            ending: *ending,
+            event: event.clone(),
+        };
+        self.revocations.0.call(self, revocation).await
     }
 
     async fn revoke_user_sessions(
@@ -108,6 +111,33 @@ impl SessionStore for PostgresStore {
     }
 }
 
+/// Ends of single sessions, of which one statement serves those that come at the same time.
+#[derive(Clone, Debug)]
+pub(super) struct Revocations(Arc<Batches<Revocation, Option<UserId>>>);
+
+impl Default for Revocations {
+    fn default() -> Self {
+        // Commits that notify wait for each other, each for its flush to the disk.
+        let batches = Batches::new(1, |store, revocations| {
+            Box::pin(async move {
+                // A second run may say that a session had ended before, which it then has: better
+                // than a logout that fails.
+                let revoke = || revoke(&store.pool, store.delivery, &revocations);
+                store.run(Replay::Safe, revoke).await
+            })
+        });
+        Self(Arc::new(batches))
+    }
+}
+
+/// A session to be ended.
+#[derive(Clone)]
+pub(super) struct Revocation {
+    id: SessionId,
+    ending: Ending,
+    event: AuditEvent,
+}
+
 /// A statement sees what had been committed when it began: the second one, under the lock, every
 /// session of the user.
 async fn insert(
@@ -120,45 +150,34 @@ async fn insert(
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
         .await?;
-    let may_begin = lock_owner(&mut transaction, session, checked).await?;
-    if may_begin {
-        begin(&mut transaction, session, event).await?;
+    let has_begun = begin(&mut transaction, session, checked, event).await?;
+    if has_begun {
         end_oldest(&mut transaction, delivery, session).await?;
         throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
     }
     transaction.commit().await?;
-    Ok(may_begin)
+    Ok(has_begun)
 }
 
-/// Against a deactivation or a new password that commits at the same time: either this statement
-/// sees it, or the revocation that follows it sees the session. Another login of the user waits.
-async fn lock_owner(
-    connection: &mut PgConnection,
-    session: &NewSession,
-    checked: &PasswordHash,
-) -> Result<bool, Error> {
-    let owner: Option<Uuid> = sqlx::query_scalar(
-        "SELECT id
-         FROM auth_users
-         WHERE id = $1 AND is_active AND password_hash = $2
-         FOR NO KEY UPDATE",
-    )
-    .bind(session.user_id.as_uuid())
-    .bind(checked.as_stored())
-    .fetch_optional(connection)
-    .await?;
-    Ok(owner.is_some())
-}
-
+/// Locks the owner against a deactivation or a new password that commits at the same time: either
+/// this statement sees it, or the revocation that follows it sees the session. Another login of the
+/// user waits.
 async fn begin(
     connection: &mut PgConnection,
     session: &NewSession,
+    checked: &PasswordHash,
     event: &AuditEvent,
-) -> Result<(), Error> {
-    sqlx::query(
-        "WITH begun AS (
+) -> Result<bool, Error> {
+    let begun = sqlx::query(
+        "WITH owner AS (
+             SELECT id
+             FROM auth_users
+             WHERE id = $2 AND is_active AND password_hash = $11
+             FOR NO KEY UPDATE
+         ), begun AS (
              INSERT INTO auth_sessions (id, user_id, created_at, expires_at, client)
-             VALUES ($1, $2, $3, $4, $10)
+             SELECT $1, id, $3, $4, $10
+             FROM owner
              RETURNING user_id
          )
          INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
@@ -175,9 +194,10 @@ async fn begin(
     .bind(stored::request(event))
     .bind(stored::document(event)?)
     .bind(session.client.map(|client| client.to_string()))
+    .bind(checked.as_stored())
     .execute(connection)
-    .await
-    .map(drop)
+    .await?;
+    Ok(begun.rows_affected() == 1)
 }
 
 /// Ends the user's live sessions beyond the bound; the new one always stays.
@@ -305,59 +325,90 @@ async fn touch(
 macro_rules! revoke_statement {
     ($notification:literal) => {
         concat!(
-            "WITH ended AS (
-                 UPDATE auth_sessions
-                 SET revoked_at = $2, revoked_reason = $3
-                 WHERE id = $1 AND revoked_at IS NULL
-                 RETURNING id, user_id, expires_at > $2 AS was_live
+            "WITH asked AS (
+                 SELECT *
+                 FROM unnest($1::integer[], $2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[],
+                             $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::text[])
+                     AS asked (place, session_id, at, reason, event_id, kind, request_id, event,
+                               remembered_until, payload)
+             ), ended AS (
+                 UPDATE auth_sessions AS s
+                 SET revoked_at = asked.at, revoked_reason = asked.reason
+                 FROM asked
+                 WHERE s.id = asked.session_id AND s.revoked_at IS NULL
+                 RETURNING s.user_id, s.expires_at > asked.at AS was_live, asked.*
              ), recorded AS (
                  INSERT INTO auth_events (id, at, kind, user_id, request_id, event)
-                 SELECT $4, $2, $5, user_id, $6, $7
+                 SELECT event_id, at, kind, user_id, request_id, event
                  FROM ended
                  WHERE was_live
              ), revoked AS (
                  INSERT INTO auth_revocations (kind, subject, expires_at)
-                 SELECT 'session', id, $8
+                 SELECT 'session', session_id, remembered_until
                  FROM ended
              )
-             SELECT user_id, was_live, ",
+             SELECT place, user_id, was_live, ",
             $notification,
             " FROM ended",
         )
     };
 }
 
-/// Ends an expired session too: another node's clock may run behind ours.
+/// Ends expired sessions too: another node's clock may run behind ours.
+///
+/// Of two that would end the same session one does.
 async fn revoke(
     pool: &PgPool,
     delivery: RevocationDelivery,
-    id: SessionId,
-    ending: &Ending,
-    event: &AuditEvent,
-) -> Result<Option<UserId>, Error> {
+    revocations: &[Revocation],
+) -> Result<Vec<Option<UserId>>, Error> {
     let statement = match delivery {
-        RevocationDelivery::Notify => revoke_statement!("pg_notify('auth_revocations', $9)"),
-        RevocationDelivery::Poll => revoke_statement!("$9::text"),
+        RevocationDelivery::Notify => revoke_statement!("pg_notify('auth_revocations', payload)"),
+        RevocationDelivery::Poll => revoke_statement!("payload"),
     };
-    let revocation = stored::session_revocation(id, ending.remembered_until);
+    // In the order of the sessions, so that two statements never wait for each other.
+    let mut ordered: Vec<_> = (0_i32..).zip(revocations).collect();
+    ordered.sort_unstable_by_key(|(_, revocation)| revocation.id);
+    let places: Vec<_> = ordered.iter().map(|(place, _)| *place).collect();
+    let ordered = || ordered.iter().map(|(_, revocation)| *revocation);
+    let events = || ordered().map(|revocation| &revocation.event);
+    let payload = |revocation: &Revocation| {
+        let expires_at = revocation.ending.remembered_until;
+        notification::payload(&stored::session_revocation(revocation.id, expires_at))
+    };
+    let at = events().map(|event| rows::to_sql(event.at));
+    let reasons = ordered().map(|revocation| revocation.ending.reason.as_str());
+    let documents = events().map(stored::document);
+    let remembered_until =
+        ordered().map(|revocation| rows::to_sql(revocation.ending.remembered_until));
     let ended = sqlx::query(statement)
-        .bind(id.as_uuid())
-        .bind(rows::to_sql(event.at)?)
-        .bind(ending.reason.as_str())
-        .bind(event.id)
-        .bind(event.act.kind())
-        .bind(stored::request(event))
-        .bind(stored::document(event)?)
-        .bind(rows::to_sql(ending.remembered_until)?)
-        .bind(notification::payload(&revocation)?)
-        .fetch_optional(pool)
+        .bind(places)
+        .bind(
+            ordered()
+                .map(|revocation| revocation.id.as_uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(at.collect::<Result<Vec<_>, _>>()?)
+        .bind(reasons.collect::<Vec<_>>())
+        .bind(events().map(|event| event.id).collect::<Vec<_>>())
+        .bind(events().map(|event| event.act.kind()).collect::<Vec<_>>())
+        .bind(events().map(stored::request).collect::<Vec<_>>())
+        .bind(documents.collect::<Result<Vec<_>, _>>()?)
+        .bind(remembered_until.collect::<Result<Vec<_>, _>>()?)
+        .bind(ordered().map(payload).collect::<Result<Vec<_>, _>>()?)
+        .fetch_all(pool)
         .await?;
-    match ended {
-        Some(row) if row.try_get("was_live")? => {
-            Ok(Some(UserId::from_uuid(row.try_get("user_id")?)))
+    let mut owners = vec![None; revocations.len()];
+    for row in ended {
+        let place = usize::try_from(row.try_get::<i32, _>("place")?);
+        let place = place.ok().and_then(|place| owners.get_mut(place));
+        if let Some(owner) = place
+            && row.try_get("was_live")?
+        {
+            *owner = Some(UserId::from_uuid(row.try_get("user_id")?));
         }
-        _ => Ok(None),
     }
+    Ok(owners)
 }
 
 /// Ends the user's sessions in the transaction of the act that asks for it.

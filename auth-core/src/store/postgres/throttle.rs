@@ -160,30 +160,44 @@ fn record(row: &PgRow) -> Result<TryRecord, Error> {
     })
 }
 
+/// All of them in one statement.
 async fn write(
     connection: &mut PgConnection,
     records: &[(ThrottleKey, TryRecord)],
 ) -> Result<(), Error> {
-    for (key, record) in records {
-        sqlx::query(
-            "INSERT INTO auth_throttle
-                 (key, tries, strikes, window_ends_at, blocked_until, known_until, forget_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (key) DO UPDATE
-             SET tries = $2, strikes = $3, window_ends_at = $4, blocked_until = $5,
-                 known_until = $6, forget_at = $7",
-        )
-        .bind(key.as_bytes().as_slice())
-        .bind(stored::number(record.tries))
-        .bind(stored::number(record.strikes))
-        .bind(rows::to_sql(record.window_ends_at)?)
-        .bind(record.blocked_until.map(rows::to_sql).transpose()?)
-        .bind(record.known_until.map(rows::to_sql).transpose()?)
-        .bind(rows::to_sql(record.forget_at)?)
-        .execute(&mut *connection)
-        .await?;
+    if records.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let keys = records.iter().map(|(key, _)| key.as_bytes().as_slice());
+    let records = || records.iter().map(|(_, record)| record);
+    let optional = |time: Option<Timestamp>| time.map(rows::to_sql).transpose();
+    let window_ends_at = records().map(|record| rows::to_sql(record.window_ends_at));
+    let blocked_until = records().map(|record| optional(record.blocked_until));
+    let known_until = records().map(|record| optional(record.known_until));
+    let forget_at = records().map(|record| rows::to_sql(record.forget_at));
+    let tries = records().map(|record| stored::number(record.tries));
+    let strikes = records().map(|record| stored::number(record.strikes));
+    sqlx::query(
+        "INSERT INTO auth_throttle
+             (key, tries, strikes, window_ends_at, blocked_until, known_until, forget_at)
+         SELECT *
+         FROM unnest($1::bytea[], $2::integer[], $3::integer[], $4::timestamptz[],
+                     $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
+         ON CONFLICT (key) DO UPDATE
+         SET tries = excluded.tries, strikes = excluded.strikes,
+             window_ends_at = excluded.window_ends_at, blocked_until = excluded.blocked_until,
+             known_until = excluded.known_until, forget_at = excluded.forget_at",
+    )
+    .bind(keys.collect::<Vec<_>>())
+    .bind(tries.collect::<Vec<_>>())
+    .bind(strikes.collect::<Vec<_>>())
+    .bind(window_ends_at.collect::<Result<Vec<_>, _>>()?)
+    .bind(blocked_until.collect::<Result<Vec<_>, _>>()?)
+    .bind(known_until.collect::<Result<Vec<_>, _>>()?)
+    .bind(forget_at.collect::<Result<Vec<_>, _>>()?)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn give_back(
@@ -205,42 +219,13 @@ pub(super) async fn settle(
     settlement: &LoginSettlement,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let known = settlement.known.as_ref().map(|(key, _)| key);
-    let all = settlement
-        .given_back
-        .iter()
-        .chain(&settlement.forgotten)
-        .chain(known);
-    let keys: Vec<&[u8]> = all.map(|key| key.as_bytes().as_slice()).collect();
+    let keys = stored::settlement_keys(settlement);
     if keys.is_empty() {
         return Ok(());
     }
-    let locked = lock(connection, &keys).await?;
-    let found = |key: ThrottleKey| locked.iter().find(|(known, _)| *known == key);
-    let mut changed = Vec::new();
-    for key in &settlement.given_back {
-        if let Some((_, record)) = found(*key) {
-            let mut record = *record;
-            record.give_back(now);
-            changed.push((*key, record));
-        }
-    }
-    if let Some((key, until)) = settlement.known {
-        let mut record = found(key).map_or(TryRecord::new(now), |(_, record)| *record);
-        if stored::is_news(&record, until) {
-            record.know(until);
-            changed.retain(|(given_back, _)| *given_back != key);
-            changed.push((key, record));
-        }
-    }
-    write(connection, &changed).await?;
-    if let Some(key) = settlement.forgotten {
-        sqlx::query("DELETE FROM auth_throttle WHERE key = $1")
-            .bind(key.as_bytes().as_slice())
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
+    let kept = lock(connection, &keys).await?;
+    write(connection, &stored::settled(settlement, &kept, now)).await
 }
 
 async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {

@@ -160,19 +160,13 @@ pub(super) async fn settle(
     settlement: &LoginSettlement,
     now: Timestamp,
 ) -> Result<(), Error> {
-    if let Some(key) = settlement.forgotten {
-        sqlx::query("DELETE FROM auth_throttle WHERE key = ?1")
-            .bind(key.as_bytes().as_slice())
-            .execute(&mut *connection)
-            .await?;
+    let mut kept = Vec::new();
+    for key in stored::settlement_keys(settlement) {
+        let record = find(connection, key).await?;
+        kept.extend(record.map(|record| (key, record)));
     }
-    give_back(connection, &settlement.given_back, now).await?;
-    if let Some((key, until)) = settlement.known {
-        let mut record = read(connection, key, now).await?;
-        if stored::is_news(&record, until) {
-            record.know(until);
-            write(connection, key, &record).await?;
-        }
+    for (key, record) in stored::settled(settlement, &kept, now) {
+        write(connection, key, &record).await?;
     }
     Ok(())
 }
