@@ -34,9 +34,17 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
-    /// A key file cannot be used.
+    /// A secret of the data folder cannot be used.
     #[error(transparent)]
-    KeyFile(#[from] KeyFileError),
+    SecretFile(#[from] KeyFileError),
+    /// A file of the key folder holds something else, or others can read it.
+    #[error("the key file {} cannot be used: {problem}", path.display())]
+    KeyFile {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The database failed.
     #[error("the database cannot be used")]
     Store(#[from] StoreError),
