@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use auth_core::testing::postgres::TemporaryServer;
 
@@ -23,7 +24,8 @@ pub(crate) struct Pgbench<'a> {
 /// How much of it is to be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Amount {
-    Seconds(u64),
+    /// Whole seconds, at least one.
+    For(Duration),
     /// So often by each client.
     Times(i64),
 }
@@ -82,7 +84,7 @@ impl<'a> Pgbench<'a> {
             command.arg("--define").arg(format!("{name}={value}"));
         }
         match amount {
-            Amount::Seconds(seconds) => command.args(["--time", &seconds.to_string()]),
+            Amount::For(time) => command.args(["--time", &time.as_secs().max(1).to_string()]),
             Amount::Times(times) => command.args(["--transactions", &times.to_string()]),
         };
         let done = command.arg(self.database).output().map_err(|error| {

@@ -86,6 +86,9 @@ impl Figure {
 
     fn verdict(&self) -> String {
         let median = self.value.median;
+        if !median.is_finite() {
+            return "not measured".to_owned();
+        }
         let (goal, missed_by) = match self.goal {
             None => return String::new(),
             Some(Goal::AtLeast(goal)) => (format!("≥ {}", number(goal)), 1.0 - median / goal),

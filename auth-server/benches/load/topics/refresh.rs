@@ -41,11 +41,11 @@ pub(super) fn without_rotation(world: &World) -> Outcome<Section> {
             Ok(refresh.clone())
         });
     }
-    let seconds = Amount::Seconds(effort.duration.as_secs().max(1));
+    let time = Amount::For(effort.duration);
     let share = effort.sessions / SOME as i64;
     let pgbench = &pgbench;
     contest.enter(PGBENCH, Some(SOME), move || {
-        Ok(pgbench.run(SOME, share, seconds)?.sample)
+        Ok(pgbench.run(SOME, share, time)?.sample)
     });
     if let Some(server) = &django {
         let plan = effort.plan(server.address(), server.processes());
@@ -118,12 +118,12 @@ pub(super) fn with_rotation(world: &World) -> Outcome<Section> {
             Ok(Rotate::new(site.refresh_tokens(&ids)))
         });
     }
-    let seconds = Amount::Seconds(effort.duration.as_secs().max(1));
+    let time = Amount::For(effort.duration);
     let (site, pgbench) = (&site, &pgbench);
     contest.enter(PGBENCH, Some(SOME), move || {
         let mut site = site.borrow_mut();
         reset(&mut site)?;
-        let done = pgbench.run(SOME, SHARE, seconds)?;
+        let done = pgbench.run(SOME, SHARE, time)?;
         let rotated = site
             .database
             .number("SELECT sum(generation) FROM auth_sessions")?;

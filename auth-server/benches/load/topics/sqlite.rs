@@ -316,5 +316,6 @@ fn statements(variables: &[(&str, String)], act: Act, token: &str) -> Outcome<Ve
         let summary = event.get("summary")?.as_str()?;
         Some(if text.is_empty() { summary } else { text }.to_owned())
     });
-    Ok(texts.collect())
+    // The first request of a connection opens it.
+    Ok(texts.filter(|text| !text.starts_with("PRAGMA")).collect())
 }
