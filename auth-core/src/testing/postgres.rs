@@ -166,7 +166,9 @@ impl TemporaryServer {
     /// A program of the same installation, such as `pgbench`.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
-        self.programs.join(name)
+        // Some put links to the server into the path, and leave the rest where it is.
+        let server = self.programs.join("postgres");
+        server.canonicalize().unwrap_or(server).with_file_name(name)
     }
 }
 
