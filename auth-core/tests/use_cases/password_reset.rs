@@ -181,7 +181,7 @@ async fn s5_8_the_link_after_an_undo_comes_whoever_asked_before(store: Arc<dyn S
         ask(&world, ALICE).await;
         world.worker.deliver_due().await.unwrap();
     }
-    world.mails.take();
+    assert_eq!(world.mails.take().len(), 5);
     let undo = world.change_email("alice", "thief@example.org").await;
     let undone = world.engine.undo_email_change(&undo, &context()).await;
     assert_eq!(code(undone), "success");
