@@ -1,5 +1,7 @@
 //! How often the hot path asks for memory: as a number, so that nobody adds to it unseen.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may unwrap")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

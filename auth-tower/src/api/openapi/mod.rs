@@ -47,6 +47,7 @@ Bearer …`. Every error has a stable `code`.";
 ///
 /// It depends on the version of this crate alone.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "the document always has a form")]
 pub fn document() -> String {
     let document = describe(|_| true).to_pretty_json();
     document.expect("a document of maps with text keys has a JSON form")
