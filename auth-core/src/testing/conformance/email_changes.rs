@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixtures::{
-    CROWD, address, begin_session, claim_all, create, ending, event, event_at, hash, mail_to,
-    new_user, now, race, user_with_address,
+    CROWD, address, begin_session, claim_all, create, create_verified, ending, event, event_at,
+    hash, mail_to, new_user, now, race, user_with_address,
 };
 use crate::mail::MailKind;
 use crate::revocation::RevokedTokens;
@@ -62,14 +62,6 @@ async fn undo_at(
     store
         .undo_email_change(change, &undo, &ending, &event)
         .await
-}
-
-/// A user whose address is verified: who has lost it can have it back.
-async fn owner(store: &Arc<dyn Store>, name: &str) -> NewUser {
-    let mut owner = new_user(name);
-    owner.user.email_verified_at = Some(now());
-    store.create_user(&owner, None, &event()).await.unwrap();
-    owner
 }
 
 async fn user(store: &Arc<dyn Store>, id: UserId) -> User {
@@ -159,7 +151,7 @@ pub async fn s8_1_a_change_is_noted_with_the_proved_password_only(store: Arc<dyn
 /// Whoever asked for a change knew the former password: with it goes what is not confirmed, and
 /// nothing else.
 pub async fn s8_1_a_pending_change_ends_with_the_password(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     let bob = create(&store, "bob").await.user;
     let done = request(&store, alice.id, "new@example.org").await;
     assert!(confirm(&store, done, now()).await.unwrap());
@@ -201,7 +193,7 @@ pub async fn s8_1_of_many_requests_at_once_one_is_pending(store: Arc<dyn Store>)
 
 /// The confirmed address is the user's, verified; the former one gets a notice.
 pub async fn s8_1_a_confirmed_address_is_verified(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     let change = request(&store, alice.id, "New@Example.org").await;
     claim_all(&store, now()).await;
     let later = now() + SECOND;
@@ -269,7 +261,7 @@ pub async fn s8_1_a_former_address_that_was_not_verified_has_no_say(store: Arc<d
 
 /// Of many uses of a confirmation, and of many of its undoing, one succeeds.
 pub async fn s8_1_of_many_uses_of_a_change_one_succeeds(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     // The same address in another spelling: what guards it is not the address alone.
     let change = request(&store, alice.id, "ALICE@example.org").await;
     let events = count_events(&store).await;
@@ -307,7 +299,7 @@ pub async fn s3_4_an_address_that_was_taken_meanwhile_is_refused(store: Arc<dyn 
 
 /// Undoing gives the former address back, verified, ends the sessions and replaces the hash.
 pub async fn s7_10_an_undone_change_ends_the_sessions(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await;
+    let alice = create_verified(&store, "alice").await;
     let id = alice.user.id;
     let session = begin_session(&store, &alice).await.id;
     let change = request(&store, id, "new@example.org").await;
@@ -339,7 +331,7 @@ pub async fn s7_10_an_undone_change_ends_the_sessions(store: Arc<dyn Store>) {
 
 /// Who undoes a change undoes the later ones too, and from them nobody goes back.
 pub async fn s8_1_an_undone_change_takes_the_later_ones_with_it(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     let first = request(&store, alice.id, "first@example.org").await;
     assert!(confirm(&store, first, now()).await.unwrap());
     let second = request(&store, alice.id, "second@example.org").await;
@@ -354,7 +346,7 @@ pub async fn s8_1_an_undone_change_takes_the_later_ones_with_it(store: Arc<dyn S
 
 /// What was confirmed too long ago stays.
 pub async fn s8_1_a_change_that_is_too_old_is_not_undone(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     let change = request(&store, alice.id, "new@example.org").await;
     assert!(confirm(&store, change, now()).await.unwrap());
     assert!(!undo_at(&store, change, now() + UNDO).await.unwrap());
@@ -369,7 +361,7 @@ pub async fn s8_1_a_change_that_is_too_old_is_not_undone(store: Arc<dyn Store>) 
 /// While a change can be undone nobody else gets the former address: no new user, not the first
 /// superuser, nobody who changes theirs. Its owner does, and everybody once it is undone or too old.
 pub async fn s8_1_a_former_address_is_reserved_while_it_can_come_back(store: Arc<dyn Store>) {
-    let alice = owner(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     let bob = create(&store, "bob").await.user;
     let change = request(&store, alice.id, "new@example.org").await;
     assert!(confirm(&store, change, now()).await.unwrap());
@@ -429,7 +421,7 @@ pub async fn s8_1_a_former_address_is_reserved_while_it_can_come_back(store: Arc
 pub async fn s8_1_nobody_slips_in_while_an_address_is_given_up(store: Arc<dyn Store>) {
     const ROUNDS: usize = 10;
     for round in 0..ROUNDS {
-        let owner = owner(&store, &format!("owner{round}")).await.user;
+        let owner = create_verified(&store, &format!("owner{round}")).await.user;
         let wanted = owner.email.as_str().to_owned();
         let change = request(&store, owner.id, &format!("new{round}@example.org")).await;
         let mut changes = Vec::new();

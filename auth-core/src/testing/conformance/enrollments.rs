@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixtures::{
-    CROWD, address, claim_all, create, event, event_at, hash, new_user, now, race,
+    CROWD, address, claim_all, create, create_verified, event, event_at, hash, new_user, now, race,
     user_with_address,
 };
 use crate::mail::MailKind;
@@ -162,7 +162,7 @@ pub async fn s8_9_a_taken_name_or_address_leaves_the_enrollment_pending(store: A
 
 /// A former address that its user may still take back is no new user's.
 pub async fn s8_1_a_reserved_address_makes_no_user(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await.user;
+    let alice = create_verified(&store, "alice").await.user;
     let change = NewEmailChange::new(alice.id, address("new@example.org"), now());
     let mail = NewMail::new(
         MailKind::ConfirmEmailChange,

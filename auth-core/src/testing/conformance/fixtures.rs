@@ -71,6 +71,14 @@ pub(super) async fn create(store: &Arc<dyn Store>, name: &str) -> NewUser {
     user
 }
 
+/// A user whose address is verified: who has lost it can have it back.
+pub(super) async fn create_verified(store: &Arc<dyn Store>, name: &str) -> NewUser {
+    let mut owner = new_user(name);
+    owner.user.email_verified_at = Some(now());
+    store.create_user(&owner, None, &event()).await.unwrap();
+    owner
+}
+
 /// A session of the user that begins [`now`].
 pub(super) async fn begin_session(store: &Arc<dyn Store>, user: &NewUser) -> NewSession {
     let session = NewSession::new(user.user.id, now(), now() + LIFETIME);
