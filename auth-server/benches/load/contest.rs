@@ -1,7 +1,7 @@
 //! Contenders that are measured side by side: in each round all of them, one after the other, so
 //! that a machine that changes its pace changes it for all.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Outcome;
 use crate::sample::{Latencies, Sample};
@@ -80,9 +80,17 @@ impl Row {
 /// The median of the rounds, and how far apart they were.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Spread {
+    #[serde(deserialize_with = "or_nothing")]
     pub(crate) median: f64,
+    #[serde(deserialize_with = "or_nothing")]
     pub(crate) least: f64,
+    #[serde(deserialize_with = "or_nothing")]
     pub(crate) most: f64,
+}
+
+/// JSON has no number for the ratio to what did nothing in the time.
+fn or_nothing<'de, D: Deserializer<'de>>(reader: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(reader)?.unwrap_or(f64::NAN))
 }
 
 impl Spread {
