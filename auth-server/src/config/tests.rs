@@ -412,7 +412,7 @@ fn s13_2_a_file_with_secrets_is_the_owners_alone() {
         format!("\"secret_key\" = \"{SECRET}\"\n"),
         format!("jwt_secret_key = \"{OTHER_SECRET}\"\n"),
         format!("secret_key_fallbacks = [\"{SECRET}\"]\n"),
-        format!("jwt_secret_key_fallbacks = [\"{OTHER_SECRET}\"]\n"),
+        "jwt_secret_key_fallbacks = [\"b8Tn5Wq2Zr7Xv4Kp9Md3Lc6Hf1Jg0Ysd\"]\n".to_owned(),
         "database_url = \"postgres://u:hunter2@127.0.0.1/x\"\nmail = \"folder:out\"\n".to_owned(),
         "mail = \"smtps://u:hunter2@127.0.0.1\"\n".to_owned(),
     ] {

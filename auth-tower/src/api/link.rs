@@ -395,7 +395,7 @@ pub(super) mod described {
             Link::ConfirmEmailChange => (
                 "confirmEmailChange",
                 "Confirm a new address",
-                "The former address gets a notice with a link to undo it.",
+                "The former address, if it was verified, gets a notice with a link to undo it.",
             ),
             Link::UndoEmailChange => (
                 "undoEmailChange",

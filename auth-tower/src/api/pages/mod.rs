@@ -70,7 +70,8 @@ const fn words(link: Link) -> Words {
         },
         Link::ConfirmEmailChange => Words {
             title: "Confirm your new e-mail address",
-            text: "From then on it takes the place of your former address, which gets a notice.",
+            text: "From then on it takes the place of your former address. If you had confirmed that \
+                   one, it gets a notice.",
             button: "Use this address",
             done_title: "Your e-mail address is changed",
             done_text: "You can close this page.",
