@@ -38,7 +38,8 @@ const fn words(link: Link) -> Words {
     match link {
         Link::VerifyEmail => Words {
             title: "Confirm your e-mail address",
-            text: "Confirm that this e-mail address is yours to finish setting up your account.",
+            text: "Confirm that this e-mail address is yours to finish setting up your account. If you \
+                   expected no such mail, close this page.",
             button: "Confirm this address",
             done_title: "Your e-mail address is confirmed",
             done_text: "You can close this page and log in.",
