@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fantoccini::elements::Element;
@@ -96,10 +96,24 @@ impl Browser {
 
     /// Waits for the page with this headline.
     pub(crate) async fn arrive(&self, headline: &str) {
-        let path = format!("//h1[normalize-space()='{headline}']");
-        let wait = self.client.wait().at_most(PATIENCE);
-        if wait.for_element(Locator::XPath(&path)).await.is_err() {
-            panic!("no {headline}: {}", self.client.source().await.unwrap());
+        self.wait_for(&format!("//h1[normalize-space()='{headline}']"))
+            .await;
+    }
+
+    /// Waits for a page with such an element.
+    pub(crate) async fn wait_for(&self, path: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let wait = self.client.wait().at_most(PATIENCE);
+            match wait.for_element(Locator::XPath(path)).await {
+                Ok(_) => return,
+                // A page that goes while it is looked at is an error, not an absence.
+                Err(_) if Instant::now() < deadline => {}
+                Err(error) => {
+                    let source = self.client.source().await.unwrap();
+                    panic!("no {path}: {error}: {source}");
+                }
+            }
         }
     }
 

@@ -72,8 +72,7 @@ impl Reader {
     /// Waits for a page that asks again, and tells what is wrong.
     async fn arrive_again(&self, headline: &str, status: &str, problem: &str, picture: &str) {
         let told = format!("//*[@role='alert']/li[contains(., '{problem}')]");
-        let wait = self.browser.client.wait();
-        wait.for_element(Locator::XPath(&told)).await.unwrap();
+        self.browser.wait_for(&told).await;
         self.arrive_refused(headline, status, picture).await;
     }
 
