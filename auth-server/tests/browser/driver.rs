@@ -224,7 +224,13 @@ struct Driver {
 }
 
 impl Driver {
+    /// It takes a free port for one protocol, and ends if somebody has that port of the other one.
     fn start(home: &Path) -> Self {
+        let started = (0..10).find_map(|_| Self::try_start(home));
+        started.expect("chromedriver finds a port")
+    }
+
+    fn try_start(home: &Path) -> Option<Self> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .env("HOME", home)
@@ -235,18 +241,20 @@ impl Driver {
             .spawn()
             .expect("chromedriver is missing (Debian: apt-get install chromium chromium-driver)");
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = said
-            .find_map(|line| {
-                let line = line.unwrap();
-                let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
-                Some(port.trim_end_matches('.').to_owned())
-            })
-            .expect("chromedriver tells its port");
+        let port = said.find_map(|line| {
+            let line = line.unwrap();
+            let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        let Some(port) = port else {
+            child.wait().unwrap();
+            return None;
+        };
         std::thread::spawn(move || said.for_each(drop));
-        Self {
+        Some(Self {
             child,
             url: format!("http://127.0.0.1:{port}"),
-        }
+        })
     }
 }
 
