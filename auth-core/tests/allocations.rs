@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test helpers may unwrap")]
 
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use allocation_counter::measure;
@@ -31,6 +32,29 @@ fn a_verification_allocates_the_principals_roles_and_nothing_else() {
     for (roles, count) in expected {
         let token = mint.access_token(user, session, roles, SystemClock.now());
         let token = token.unwrap();
+        let verified = measure(|| {
+            let principal = verifier.verify(black_box(token.expose())).unwrap();
+            black_box(principal);
+        });
+        assert_eq!(verified.count_total, count, "{roles:?}");
+    }
+}
+
+#[test]
+fn a_token_that_is_remembered_costs_a_copy_of_the_roles_and_nothing_else() {
+    let (mint, verifier) = mint();
+    let verifier = verifier.with_token_cache(NonZeroUsize::new(100).unwrap());
+    let (user, session) = (UserId::generate(), SessionId::generate());
+    // The list, and each name in it.
+    let expected: [(&[&str], u64); 3] = [
+        (&[], 0),
+        (&["editor"], 2),
+        (&["auditor", "editor", "superuser"], 4),
+    ];
+    for (roles, count) in expected {
+        let token = mint.access_token(user, session, roles, SystemClock.now());
+        let token = token.unwrap();
+        verifier.verify(token.expose()).unwrap();
         let verified = measure(|| {
             let principal = verifier.verify(black_box(token.expose())).unwrap();
             black_box(principal);

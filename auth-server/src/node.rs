@@ -156,6 +156,9 @@ pub(crate) fn engine(
         .with_login_throttle(login_throttle)
         .with_event_retention(config.event_retention)
         .with_mail_templates(mails);
+    if let Some(capacity) = config.token_cache {
+        engine = engine.with_token_cache(capacity);
+    }
     if let Some(ttl) = config.refresh_idle_ttl {
         engine = engine.with_idle_ttl(ttl);
     }
@@ -210,4 +213,25 @@ pub(crate) fn mail_transport(config: &Config) -> Result<Arc<dyn MailTransport>, 
 pub(crate) fn tls(config: &Config) -> Result<Option<Tls>, CommandError> {
     let files = config.tls.clone().map(|(cert, key)| TlsFiles { cert, key });
     Ok(files.as_ref().map(Tls::load).transpose()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Settings;
+
+    #[tokio::test]
+    async fn tokens_are_remembered_where_the_settings_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().to_str().unwrap();
+        for (capacity, remembered) in [("", "cache: None"), ("10", "cache: Some")] {
+            let variables = [("AUTH_DATA_DIR", data_dir), ("AUTH_TOKEN_CACHE", capacity)];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let config = Config::load(&Settings::default(), variables.into_iter()).unwrap();
+            let store = NodeStore::open(&config).await.unwrap();
+            let engine = operator_engine(&config, &store).unwrap();
+            let shown = format!("{:?}", engine.access_token_verifier());
+            assert!(shown.contains(remembered), "{shown}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -163,6 +164,7 @@ async fn s13_4_keys_are_rotated_under_load_and_no_request_is_refused() {
         ("AUTH_ENDPOINTS", "account"),
         ("AUTH_JWT_ALGORITHM", "ES256"),
         ("AUTH_JWT_KEYS", key_folder.to_str().unwrap()),
+        ("AUTH_TOKEN_CACHE", "1000"),
     ];
     let old = keys(folder.path(), &variables, &["generate"]);
     let nodes = Arc::new([(); 2].map(|()| Server::start(&variables)));
@@ -170,7 +172,8 @@ async fn s13_4_keys_are_rotated_under_load_and_no_request_is_refused() {
     let jwks = JwksClient::new(&one.url("/.well-known/jwks.json"), Algorithm::Es256).unwrap();
     jwks.fetch().await.unwrap();
     let clock = Arc::new(SystemClock);
-    let resource_server = AccessTokenVerifier::new(jwks.keys(), ISSUER, ISSUER, clock);
+    let resource_server = AccessTokenVerifier::new(jwks.keys(), ISSUER, ISSUER, clock)
+        .with_token_cache(NonZeroUsize::new(1_000).unwrap());
 
     let tally = Arc::new(Tally::default());
     let mut clients = JoinSet::new();

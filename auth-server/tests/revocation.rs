@@ -43,6 +43,7 @@ fn server(database_url: &str, stale: &str) -> Server {
         ("AUTH_PUBLIC_URL", "http://127.0.0.1:8000"),
         ("AUTH_MAIL", "folder:outbox"),
         ("AUTH_REVOCATION_STALE", stale),
+        ("AUTH_TOKEN_CACHE", "1000"),
     ])
 }
 

@@ -1,6 +1,6 @@
 //! The settings of an engine.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ pub struct EngineBuilder {
     claims_hook: Option<SharedHook>,
     trail: AuditTrail,
     when_stale: StalePolicy,
+    token_cache: Option<NonZeroUsize>,
     login_throttle: LoginThrottle,
 }
 
@@ -125,6 +126,7 @@ impl EngineBuilder {
             claims_hook: None,
             trail: AuditTrail::default(),
             when_stale: StalePolicy::Accept,
+            token_cache: None,
             login_throttle: LoginThrottle::default(),
         }
     }
@@ -289,6 +291,13 @@ impl EngineBuilder {
         self
     }
 
+    /// How many verified access tokens the [verifier](Engine::access_token_verifier) remembers
+    /// (default: none): see [`AccessTokenVerifier::with_token_cache`].
+    pub fn with_token_cache(mut self, capacity: NonZeroUsize) -> Self {
+        self.token_cache = Some(capacity);
+        self
+    }
+
     /// How many logins may fail before there is a wait.
     pub fn with_login_throttle(mut self, throttle: LoginThrottle) -> Self {
         self.login_throttle = throttle;
@@ -338,7 +347,10 @@ impl EngineBuilder {
             Arc::clone(&self.clock),
         );
         let revocations = Revocations::new(self.when_stale, Arc::clone(&self.clock));
-        let verifier = verifier.with_revocations(revocations.clone());
+        let mut verifier = verifier.with_revocations(revocations.clone());
+        if let Some(capacity) = self.token_cache {
+            verifier = verifier.with_token_cache(capacity);
+        }
         let inner = Inner {
             access_tokens: AccessTokenIssuer::new(keys.clone(), scope, self.access_ttl),
             claims_hook: self.claims_hook,

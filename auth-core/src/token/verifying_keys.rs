@@ -141,7 +141,7 @@ impl VerifyingKeys {
     #[must_use]
     pub fn verify_jws(&self, jws: &str) -> Option<Vec<u8>> {
         let payload = &mut [0; MAX_PAYLOAD_BYTES];
-        let payload = self.verified_payload(jws, TokenType::Any, payload)?;
+        let payload = self.verified_payload(&self.current(), jws, TokenType::Any, payload)?;
         Some(payload.to_vec())
     }
 
@@ -151,13 +151,15 @@ impl VerifyingKeys {
         self.shared.unknown_key.notified().await;
     }
 
+    /// Verifies with what [`current`](Self::current) has given.
     pub(super) fn verified_payload<'b>(
         &self,
+        current: &KeySet,
         token: &str,
         token_type: TokenType,
         buffer: &'b mut [u8; MAX_PAYLOAD_BYTES],
     ) -> Option<&'b [u8]> {
-        match jws::verified_payload(&self.current(), token, token_type, buffer) {
+        match jws::verified_payload(current, token, token_type, buffer) {
             Ok(payload) => Some(payload),
             Err(jws::Refusal::UnknownKey) => {
                 self.shared.unknown_key.notify_one();

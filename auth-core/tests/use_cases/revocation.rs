@@ -1,5 +1,6 @@
 //! What is revoked at one node is refused at the others, long before it expires.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use auth_core::audit::AuditEvent;
 use auth_core::store::{SqliteStore, Store};
 use auth_core::testing::ManualClock;
 use auth_core::{
-    Administration, Administrator, AuthService, Bootstrap, Clock, Engine, Password, Registration,
-    RequestContext, Role, Roles, Timestamp, UserId,
+    Administration, Administrator, AuthService, Bootstrap, Clock, Engine, EngineBuilder, Password,
+    Registration, RequestContext, Role, Roles, Timestamp, UserId,
 };
 
 use crate::support::on_each_store;
@@ -34,9 +35,14 @@ pub(crate) fn verdict(engine: &Engine, access_token: &str) -> &'static str {
     code(engine.access_token_verifier().verify(access_token))
 }
 
-/// Two nodes, of which the other one is asked, and a user of theirs.
+fn remembering(builder: EngineBuilder) -> EngineBuilder {
+    builder.with_token_cache(NonZeroUsize::new(100).unwrap())
+}
+
+/// Two nodes, of which the other one is asked, and a user of theirs; one remembers tokens.
 async fn nodes(store: &Arc<dyn Store>) -> (World, World, UserId) {
-    let [here, there] = [(), ()].map(|()| World::new(Arc::clone(store)));
+    let here = World::new(Arc::clone(store));
+    let there = World::with(Arc::clone(store), remembering);
     follow(&there.engine);
     let alice = here.register_verified("alice").await;
     (here, there, alice)
@@ -248,6 +254,25 @@ on_each_store![
     s7_5_the_session_that_makes_room_is_refused_at_every_node,
     a_node_forgets_what_has_expired,
 ];
+
+#[tokio::test]
+async fn an_engine_remembers_tokens_where_it_is_told_to() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    store.migrate().await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (plain, remembering) = (
+        World::new(Arc::clone(&store)),
+        World::with(store, remembering),
+    );
+    plain.register_verified("alice").await;
+    for (node, remembered) in [(&plain, "cache: None"), (&remembering, "len: 1")] {
+        let tokens = node.log_in("alice").await.unwrap();
+        let access_token = tokens.access_token.expose();
+        assert_eq!(verdict(&node.engine, access_token), "success");
+        let shown = format!("{:?}", node.engine.access_token_verifier());
+        assert!(shown.contains(remembered), "{shown}");
+    }
+}
 
 /// A token that were issued as of later would outlive a change that was committed in between.
 #[tokio::test]

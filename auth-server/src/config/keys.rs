@@ -75,6 +75,7 @@ pub(super) static KEYS: &[Key] = &[
     key("throttle", "AUTH_THROTTLE"),
     key("tls_cert", "AUTH_TLS_CERT"),
     key("tls_key", "AUTH_TLS_KEY"),
+    key("token_cache", "AUTH_TOKEN_CACHE"),
     key("trusted_proxies", "AUTH_TRUSTED_PROXIES"),
 ];
 

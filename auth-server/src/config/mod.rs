@@ -36,6 +36,9 @@ use crate::cli::Settings;
 /// A login looks at all sessions of its user.
 const MAX_SESSIONS: u32 = 10_000;
 
+/// Usual tokens take 800 MB then.
+const MAX_TOKEN_CACHE: usize = 1_000_000;
+
 /// What is made for the first superuser has 43 characters, and must not be too short.
 const ACCEPTED_MIN_LENGTHS: RangeInclusive<usize> = PasswordPolicy::MIN_CHARS..=40;
 
@@ -81,6 +84,8 @@ pub struct Config {
     pub revocation_feed: RevocationDelivery,
     /// What happens to access tokens while a node does not learn of it.
     pub revocation_stale: StalePolicy,
+    /// How many verified access tokens are remembered, if any.
+    pub token_cache: Option<NonZeroUsize>,
     /// How many characters a new password has at least.
     pub password_min_length: usize,
     /// Words that must not make up a new password, beside the names in the public URL.
@@ -225,6 +230,7 @@ impl Config {
             revocation_stale: sources
                 .parsed("revocation_stale", revocation_stale)?
                 .unwrap_or_default(),
+            token_cache: count(sources, "token_cache", MAX_TOKEN_CACHE)?,
             password_min_length: password_min_length(sources)?,
             password_context: password_context(sources)?,
             breached_passwords: sources.text("breached_passwords").map(PathBuf::from),

@@ -103,6 +103,7 @@ impl Config {
             ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
             ("AUTH_REVOCATION_FEED", feed.to_owned()),
             ("AUTH_REVOCATION_STALE", stale.to_owned()),
+            ("AUTH_TOKEN_CACHE", or_default(self.token_cache, "none")),
             (
                 "AUTH_PASSWORD_MIN_LENGTH",
                 format!("{} characters", self.password_min_length),

@@ -61,6 +61,7 @@ fn nothing_configured_is_the_documented_default() {
     assert_eq!(config.max_body, 16 * 1024);
     assert_eq!(config.revocation_feed, RevocationDelivery::Notify);
     assert_eq!(config.revocation_stale, StalePolicy::Accept);
+    assert_eq!(config.token_cache, None);
     assert!(config.is_embedded() && config.throttle && !config.behind_tls_proxy);
 }
 
@@ -166,6 +167,9 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_THROTTLE", "sometimes"),
         ("AUTH_REVOCATION_FEED", "Listen"),
         ("AUTH_REVOCATION_STALE", "ignore"),
+        ("AUTH_TOKEN_CACHE", "0"),
+        ("AUTH_TOKEN_CACHE", "1000001"),
+        ("AUTH_TOKEN_CACHE", "on"),
         ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
         ("AUTH_TLS_CERT", "cert.pem"),
         ("AUTH_ENDPOINTS", "accounts"),

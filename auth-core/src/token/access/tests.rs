@@ -21,6 +21,10 @@ impl TestClock {
     pub(super) fn at(seconds: i64) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Timestamp::from_unix_seconds(seconds))))
     }
+
+    pub(super) fn set(&self, seconds: i64) {
+        *self.0.lock().unwrap() = Timestamp::from_unix_seconds(seconds);
+    }
 }
 
 impl Clock for TestClock {
@@ -61,7 +65,7 @@ pub(super) fn part(token: &str, index: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-fn header() -> Value {
+pub(super) fn header() -> Value {
     json!({"typ": "at+jwt", "alg": "HS256"})
 }
 
@@ -85,7 +89,7 @@ fn without(mut object: Value, member: &str) -> Value {
 }
 
 /// Signs whatever it is given, as an attacker with the key could.
-fn sign(header: &str, claims: &str) -> String {
+pub(super) fn sign(header: &str, claims: &str) -> String {
     let signed = format!(
         "{}.{}",
         URL_SAFE_NO_PAD.encode(header),
