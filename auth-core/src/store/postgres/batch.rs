@@ -10,8 +10,14 @@ use tokio::sync::oneshot;
 use super::PostgresStore;
 use crate::store::StoreError;
 
-/// The most calls that one statement serves.
-const MOST: usize = 64;
+/// How much is shared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The statements that may be under way at once.
+    pub(super) statements: usize,
+    /// The calls that one statement serves at most.
+    pub(super) calls: usize,
+}
 
 /// The answers to the calls, in their order.
 type Answers<A> = Pin<Box<dyn Future<Output = Result<Vec<A>, StoreError>> + Send>>;
@@ -27,7 +33,7 @@ type Serve<Q, A> = fn(PostgresStore, Vec<Q>) -> Answers<A>;
 /// is dropped before its statement begins is not served; after that it is, as the others are.
 pub(super) struct Batches<Q, A> {
     queue: Mutex<Queue<Q, A>>,
-    at_once: usize,
+    limits: Limits,
     serve: Serve<Q, A>,
 }
 
@@ -46,14 +52,14 @@ where
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
-    pub(super) fn new(at_once: usize, serve: Serve<Q, A>) -> Self {
+    pub(super) fn new(limits: Limits, serve: Serve<Q, A>) -> Self {
         let queue = Queue {
             under_way: 0,
             waiting: Vec::new(),
         };
         Self {
             queue: Mutex::new(queue),
-            at_once,
+            limits,
             serve,
         }
     }
@@ -68,7 +74,7 @@ where
         let may_begin = {
             let mut queue = self.lock();
             queue.waiting.push(call);
-            let may_begin = queue.under_way < self.at_once;
+            let may_begin = queue.under_way < self.limits.statements;
             queue.under_way += usize::from(may_begin);
             may_begin
         };
@@ -93,7 +99,7 @@ where
 impl<Q, A> fmt::Debug for Batches<Q, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches")
-            .field("at_once", &self.at_once)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -123,7 +129,7 @@ where
     fn next(&mut self) -> Option<Vec<Call<Q, A>>> {
         let mut queue = self.batches.lock();
         queue.waiting.retain(|call| !call.answer.is_closed());
-        let rest = queue.waiting.len().min(MOST);
+        let rest = queue.waiting.len().min(self.batches.limits.calls);
         let rest = queue.waiting.split_off(rest);
         let calls = mem::replace(&mut queue.waiting, rest);
         if calls.is_empty() {
@@ -200,6 +206,8 @@ mod tests {
         statements: Arc<Mutex<Vec<Vec<u32>>>>,
     }
 
+    const MOST: usize = 64;
+
     const DAMAGED: u32 = 13;
     const AWAY: u32 = 14;
     const PANICS: u32 = 15;
@@ -229,9 +237,13 @@ mod tests {
     }
 
     impl World {
-        fn new(at_once: usize) -> Self {
+        fn new(statements: usize) -> Self {
+            let limits = Limits {
+                statements,
+                calls: MOST,
+            };
             Self {
-                batches: Arc::new(Batches::new(at_once, serve)),
+                batches: Arc::new(Batches::new(limits, serve)),
                 store: PostgresStore::connect("postgres://localhost/none").unwrap(),
                 permits: Arc::new(Semaphore::new(0)),
                 statements: Arc::default(),

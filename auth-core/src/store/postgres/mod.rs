@@ -25,7 +25,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use self::connection::Health;
-use self::sessions::Revocations;
+use self::sessions::{Reads, Revocations};
 use crate::store::{Store, StoreError};
 
 /// How long a request waits for a connection before it is told that the database is not available.
@@ -56,6 +56,7 @@ const MAX_ATTEMPTS: u32 = 6;
 pub struct PostgresStore {
     pool: PgPool,
     health: Arc<Health>,
+    reads: Reads,
     revocations: Revocations,
     delivery: RevocationDelivery,
 }
@@ -116,6 +117,7 @@ impl PostgresStore {
         Self {
             pool,
             health,
+            reads: Reads::default(),
             revocations: Revocations::default(),
             delivery: RevocationDelivery::default(),
         }
@@ -130,6 +132,7 @@ impl PostgresStore {
         Self {
             pool,
             health: Arc::default(),
+            reads: Reads::default(),
             revocations: Revocations::default(),
             delivery: RevocationDelivery::default(),
         }

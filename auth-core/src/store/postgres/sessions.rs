@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::batch::Batches;
+use super::batch::{Batches, Limits};
 use super::{
     PostgresStore, Replay, RevocationDelivery, events, notification, revocations, rows, throttle,
 };
@@ -29,7 +29,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.run(Replay::Safe, || select(&self.pool, id)).await
+        self.reads.0.call(self, id).await
     }
 
     async fn list_sessions(
@@ -111,6 +111,23 @@ impl SessionStore for PostgresStore {
     }
 }
 
+/// Reads of single sessions, of which one statement serves those that come at the same time.
+#[derive(Clone, Debug)]
+pub(super) struct Reads(Arc<Batches<SessionId, Option<Session>>>);
+
+impl Default for Reads {
+    fn default() -> Self {
+        let limits = Limits {
+            statements: 4,
+            calls: READ_TOGETHER,
+        };
+        let batches = Batches::new(limits, |store, ids| {
+            Box::pin(async move { store.run(Replay::Safe, || select(&store.pool, &ids)).await })
+        });
+        Self(Arc::new(batches))
+    }
+}
+
 /// Ends of single sessions, of which one statement serves those that come at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct Revocations(Arc<Batches<Revocation, Option<UserId>>>);
@@ -118,7 +135,11 @@ pub(super) struct Revocations(Arc<Batches<Revocation, Option<UserId>>>);
 impl Default for Revocations {
     fn default() -> Self {
         // Commits that notify wait for each other, each for its flush to the disk.
-        let batches = Batches::new(1, |store, revocations| {
+        let limits = Limits {
+            statements: 1,
+            calls: 64,
+        };
+        let batches = Batches::new(limits, |store, revocations| {
             Box::pin(async move {
                 // A second run may say that a session had ended before, which it then has: better
                 // than a logout that fails.
@@ -229,21 +250,47 @@ async fn end_oldest(
     revocations::record_sessions(connection, delivery, ended, session.remembered_until).await
 }
 
-async fn select(pool: &PgPool, id: SessionId) -> Result<Option<Session>, Error> {
-    sqlx::query(
-        "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.roles, u.email_verified_at IS NOT NULL AS email_verified
-         FROM auth_sessions AS s
-         JOIN auth_users AS u ON u.id = s.user_id
-         WHERE s.id = $1",
-    )
-    .bind(id.as_uuid())
-    .fetch_optional(pool)
-    .await?
-    .as_ref()
-    .map(rows::session)
-    .transpose()
+/// Sessions with what a refresh asks of their owners.
+macro_rules! select_sessions {
+    ($condition:literal) => {
+        concat!(
+            "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
+                    s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
+                    u.roles, u.email_verified_at IS NOT NULL AS email_verified
+             FROM auth_sessions AS s
+             JOIN auth_users AS u ON u.id = s.user_id
+             WHERE ",
+            $condition,
+        )
+    };
+}
+
+/// As many as the statement has parameters. An array instead would be planned anew each time, since
+/// PostgreSQL takes an array of unknown length to be long: that costs twice as much as the read.
+const READ_TOGETHER: usize = 8;
+
+async fn select(pool: &PgPool, ids: &[SessionId]) -> Result<Vec<Option<Session>>, Error> {
+    let found = match ids {
+        [id] => {
+            sqlx::query(select_sessions!("s.id = $1"))
+                .bind(id.as_uuid())
+                .fetch_all(pool)
+                .await?
+        }
+        _ => {
+            let places = ids.iter().cycle().take(READ_TOGETHER);
+            let statement =
+                sqlx::query(select_sessions!("s.id IN ($1, $2, $3, $4, $5, $6, $7, $8)"));
+            places
+                .fold(statement, |statement, id| statement.bind(id.as_uuid()))
+                .fetch_all(pool)
+                .await?
+        }
+    };
+    let found = found.iter().map(rows::session);
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let of = |id: &SessionId| found.iter().find(|session| session.id == *id).cloned();
+    Ok(ids.iter().map(of).collect())
 }
 
 async fn select_live(
@@ -252,16 +299,11 @@ async fn select_live(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Session>, Error> {
-    sqlx::query(
-        "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.roles, u.email_verified_at IS NOT NULL AS email_verified
-         FROM auth_sessions AS s
-         JOIN auth_users AS u ON u.id = s.user_id
-         WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active
+    sqlx::query(select_sessions!(
+        "s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active
          ORDER BY s.created_at DESC, s.id
-         LIMIT $3",
-    )
+         LIMIT $3"
+    ))
     .bind(user.as_uuid())
     .bind(rows::to_sql(now)?)
     .bind(i64::from(limit))

@@ -118,6 +118,7 @@ macro_rules! store_conformance {
             s9_3_begins_no_session_for_an_inactive_user
             begins_no_session_after_the_password_has_changed
             finds_a_session_as_it_was_begun
+            finds_each_session_of_many_at_once
             lists_the_live_sessions_of_a_user
             moves_a_session_on_generation_by_generation
             revokes_a_session_once

@@ -38,6 +38,30 @@ pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
     assert_eq!(none, None);
 }
 
+/// Of many who ask at once, for sessions that are there or not, each gets its own.
+pub async fn finds_each_session_of_many_at_once(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let mut ids = Vec::new();
+    for _ in 0..CROWD / 4 {
+        ids.push(begin_session(&store, &alice).await.id);
+    }
+    let found = race(CROWD, |index| {
+        let store = Arc::clone(&store);
+        // Two ask for the same one, and one in three for none.
+        let begun = ids.get(index / 2).copied();
+        let id = begun.filter(|_| index % 3 > 0);
+        async move {
+            let asked = id.unwrap_or_else(SessionId::generate);
+            let found = store.find_session(asked).await.unwrap();
+            (id, found.map(|session| session.id))
+        }
+    })
+    .await;
+    for (begun, found) in found {
+        assert_eq!(begun, found);
+    }
+}
+
 /// A user's live sessions are listed, those that began last first, with all their fields.
 pub async fn lists_the_live_sessions_of_a_user(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
