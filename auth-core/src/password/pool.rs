@@ -18,12 +18,19 @@ use super::memory::Memory;
 /// How long a thread without work keeps its memory.
 const KEEP_MEMORY: Duration = Duration::from_secs(30);
 
+/// What the threads leave to others on Linux, in steps of niceness.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 const QUEUE_LENGTH: &str = "auth_hash_queue_length";
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// Threads of their own, so that hashing never holds up the runtime's; with a bounded queue, so
 /// that a flood of logins is refused instead of piling up.
+///
+/// Where they share the cores with threads that answer requests, those go first: who waits for a hash
+/// waits for milliseconds anyway, and a refresh should not.
 ///
 /// The threads end when the pool is dropped, each after the hash it is at.
 #[derive(Debug)]
@@ -48,6 +55,7 @@ impl Pool {
             thread::Builder::new()
                 .name(format!("auth-hash-{number}"))
                 .spawn(move || {
+                    let_others_go_first();
                     let memory = Memory::new(blocks);
                     #[cfg(feature = "simd-argon2")]
                     let memory = memory.with_simd();
@@ -140,6 +148,17 @@ impl MeanCost {
         self.0.store(mean, Ordering::Relaxed);
     }
 }
+
+/// Lowers the priority of the thread that calls it, as Linux does with what POSIX says of a process.
+#[cfg(target_os = "linux")]
+fn let_others_go_first() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "hashing goes on at the priority of everything else");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn let_others_go_first() {}
 
 fn work_off(jobs: &Receiver<Job>, mut memory: Memory) {
     while let Some(job) = next_job(jobs, &mut memory) {
@@ -274,6 +293,16 @@ mod tests {
         let failed = pool.run::<()>(|_| panic!("on purpose")).await;
         assert!(matches!(failed, Err(HashError::Failed(_))));
         assert_eq!(pool.run(|_| Ok("next")).await.unwrap(), "next");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_threads_let_others_go_first() {
+        let niceness = || rustix::process::getpriority_process(None).map_err(HashError::failed);
+        let here = niceness().unwrap();
+        let there = pool(1, 8).run(move |_| niceness()).await.unwrap();
+        assert_eq!(there, NICENESS);
+        assert_eq!(niceness().unwrap(), here);
     }
 
     #[tokio::test]

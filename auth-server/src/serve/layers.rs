@@ -15,10 +15,13 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span};
+use uuid::Uuid;
 
 use super::body::RequestBody;
 use super::count::{CountLayer, RouteOf};
@@ -60,7 +63,7 @@ where
     ServiceBuilder::new()
         .option_layer(route_of.map(|route_of| CountLayer { route_of }))
         .map_request(without_request_id)
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, RandomId))
         .layer(identify)
         .layer(
             TraceLayer::new_for_http()
@@ -78,6 +81,19 @@ where
         .service(service_fn(move |request| {
             answer(service.clone(), request, limits)
         }))
+}
+
+/// Of the thread's generator: an id is no secret, and a call of the operating system for each would
+/// cost as much as a third of the verification of a token.
+#[derive(Clone, Copy, Debug)]
+struct RandomId;
+
+impl MakeRequestId for RandomId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+        id.ok().map(RequestId::new)
+    }
 }
 
 /// An id from outside could be repeated, or forged to hide in another's lines of the log.
