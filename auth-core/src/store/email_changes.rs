@@ -16,7 +16,7 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     /// password that was [proved](NewEmailChange::proved_with).
     ///
     /// A password that is replaced at the same time is replaced before, and nothing is noted, or
-    /// after, and what was noted is [forgotten](super::UserChange::password).
+    /// after, and what was noted is [forgotten](super::AccountChange::password).
     ///
     /// # Errors
     ///
