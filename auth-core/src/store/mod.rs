@@ -422,6 +422,7 @@ impl NewSession {
 
 /// How [`UserStore::confirm_email`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 #[non_exhaustive]
 pub enum EmailConfirmation {
     /// The address is verified now.
