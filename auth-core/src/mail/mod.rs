@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 #[cfg(feature = "mail-folder")]
 pub use self::folder::FolderTransport;
-pub use self::letters::Letters;
+pub(crate) use self::letters::Letters;
 pub(crate) use self::links::{LinkLifetimes, MailLinks};
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
 pub use self::sender::{Sender, SenderError};
