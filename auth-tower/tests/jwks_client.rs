@@ -93,7 +93,7 @@ fn document(keys: &[&PrivateKey]) -> String {
     let ring = rest
         .iter()
         .fold(JwtKeys::asymmetric((*first).clone()), |ring, key| {
-            ring.with_public_key(key.public_key().clone()).unwrap()
+            ring.add_public_key(key.public_key().clone()).unwrap()
         });
     VerifyingKeys::from(&ring).jwks().document.to_string()
 }

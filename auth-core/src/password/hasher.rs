@@ -367,7 +367,7 @@ mod tests {
         let pepper = || Pepper::new("a", [1; 32]).unwrap();
         let keys = PepperKeys::default()
             .with_current(pepper())
-            .add_earlier(pepper());
+            .add_fallback(pepper());
         let repeated = builder().with_peppers(keys).build();
         assert!(matches!(repeated, Err(HasherSetupError::PepperIdRepeated(id)) if id == "a"));
         let zero = builder().with_max_wait(Duration::ZERO).build();
