@@ -13,6 +13,6 @@ mod token_mint;
 #[cfg(feature = "sqlite")]
 pub use auth::TestAuth;
 pub use clock::ManualClock;
-pub use mailbox::{Mailbox, MailedLink, link_token};
+pub use mailbox::{Mailbox, MailedLink};
 pub use principal::principal;
 pub use token_mint::TokenMint;
