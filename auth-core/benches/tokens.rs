@@ -5,10 +5,8 @@
 
 use std::hint::black_box;
 
-use auth_core::testing::TokenMint;
-use auth_core::{
-    Clock as _, Generation, JwtKeys, SecretKey, SecretKeys, SessionId, SystemClock, UserId,
-};
+use auth_core::testing::{TokenMint, principal};
+use auth_core::{Generation, JwtKeys, SecretKey, SecretKeys, SessionId};
 use criterion::{Criterion, criterion_group, criterion_main};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -32,12 +30,8 @@ fn mac() -> Hmac<Sha256> {
 fn access_token(c: &mut Criterion) {
     let mut group = c.benchmark_group("issue HS256");
     let mint = mint(SECRET);
-    let (user, session) = (UserId::generate(), SessionId::generate());
-    let issue = || {
-        let now = SystemClock.now();
-        mint.access_token(user, session, &["superuser"], now)
-            .unwrap()
-    };
+    let caller = principal().with_roles(["superuser"]);
+    let issue = || mint.access_token(&caller).unwrap();
     group.bench_function("ours", |b| b.iter(issue));
     let token = issue();
     let signed = token.expose().rsplit_once('.').unwrap().0;

@@ -14,5 +14,7 @@ mod token_mint;
 pub use auth::TestAuth;
 pub use clock::ManualClock;
 pub use mailbox::{Mailbox, MailedLink};
+#[cfg(feature = "sqlite")]
+pub(crate) use principal::issue_to;
 pub use principal::principal;
 pub use token_mint::TokenMint;
