@@ -111,6 +111,12 @@ impl EmailChangeId {
     }
 }
 
+impl fmt::Display for EmailChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A change of address that a user asks for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -72,7 +72,7 @@ async fn s8_1_s8_8_the_link_makes_a_verified_plain_user_once(store: Arc<dyn Stor
         .engine
         .invite(by, "Alice@example.org", &context())
         .await;
-    let id = id.unwrap().as_uuid();
+    let id = id.unwrap();
     world.worker.deliver_due().await.unwrap();
     let mails = world.mails.take();
     let [mail] = mails.as_slice() else {
