@@ -402,7 +402,7 @@ async fn s14_4_the_trail_is_read_a_page_at_a_time(store: Arc<dyn Store>) {
     loop {
         let page = engine.list_events(OPERATOR, &filter).await.unwrap();
         let Some(last) = page.last() else { break };
-        filter.before = Some(last.id);
+        filter = filter.following(last);
         seen.extend(page);
     }
     assert_eq!(seen, all);
