@@ -77,6 +77,20 @@ pub enum PepperError {
 /// as a fallback and have no current one. Nobody is locked out: a hash made with another
 /// pepper than the current one, or with none, is verified as
 /// [`MatchOutdated`](super::Verification::MatchOutdated), and so replaced at the next login.
+///
+/// ```
+/// use auth_core::PasswordHasher;
+/// use auth_core::password::{Pepper, PepperKeys};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (old, new) = ([1; 32], [2; 32]);
+/// let peppers = PepperKeys::default()
+///     .with_current(Pepper::new("2027", new)?)
+///     .add_fallback(Pepper::new("2026", old)?);
+/// let hasher = PasswordHasher::builder().with_peppers(peppers).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct PepperKeys {
     current: Option<Pepper>,
