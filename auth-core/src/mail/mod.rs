@@ -81,7 +81,7 @@ impl MailKind {
 
     /// Reads the name that [`as_str`](Self::as_str) gives.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub fn from_stored(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
