@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
-    Ending, NewSession, NewUser, PostgresStore, SessionRotation, SessionStore, ThrottleKey,
-    ThrottleStore, TryBudget, UserStore,
+    Admission, Ending, NewSession, NewUser, PostgresStore, SessionRotation, SessionStore,
+    ThrottleKey, ThrottleStore, TryBudget, UserStore,
 };
 use auth_core::testing::postgres::TemporaryDatabase;
 use auth_core::{
@@ -196,7 +196,8 @@ async fn log_in(store: &PostgresStore, user: &NewUser, client: u64) {
     let number = user.user.id.as_uuid().as_u64_pair().1;
     let (account, network) = (key(1, number), key(2, client));
     let budgets = [TryBudget::new(account, 10), TryBudget::new(network, 100)];
-    store.take_tries(&budgets, NOW).await.unwrap();
+    let admission = store.take_tries(&budgets, NOW).await.unwrap();
+    assert_eq!(admission, Admission::Admitted);
     let found = store.find_credentials(&user.user.username).await;
     let (_, checked) = found.unwrap().unwrap();
     let mut session = NewSession::new(user.user.id, NOW, NOW + LIFETIME);

@@ -9,8 +9,21 @@ use crate::{AuthError, Password, Principal, RequestContext, Session, SessionId, 
 /// Use cases of users on their own accounts, beside [`AuthService`](crate::AuthService).
 ///
 /// What has a caller asks the store whether the caller's session is still live: a token whose
-/// session has ended does nothing here, whatever a verifier knows. What changes something is told to the audit trail,
-/// also when it is refused.
+/// session has ended does nothing here, whatever a verifier knows. What changes something is told
+/// to the audit trail, also when it is refused.
+///
+/// ```
+/// use auth_core::{Account, AuthError, OwnSessions, Principal, RequestContext};
+///
+/// /// Ends the caller's sessions elsewhere, and tells how many there were.
+/// async fn stay_only_here(account: &dyn Account, caller: &Principal) -> Result<u64, AuthError> {
+///     for session in account.list_own_sessions(caller).await? {
+///         println!("{:?}, last used at {}", session.client, session.last_used_at());
+///     }
+///     let context = RequestContext::default();
+///     account.end_own_sessions(caller, OwnSessions::Others, &context).await
+/// }
+/// ```
 #[async_trait]
 pub trait Account: fmt::Debug + Send + Sync + 'static {
     /// Tells what is known of the caller.

@@ -16,6 +16,25 @@ use crate::{
 /// they had are refused by every verifier that follows the
 /// [revocations](crate::revocation). Each that changes something is told to the audit trail,
 /// also when it is refused.
+///
+/// ```
+/// use auth_core::store::UserFilter;
+/// use auth_core::{Administration, Administrator, AuthError, RequestContext, Roles};
+///
+/// /// Takes every user's roles away.
+/// async fn clear_roles(administration: &dyn Administration) -> Result<(), AuthError> {
+///     let (by, context) = (Administrator::Operator, RequestContext::default());
+///     let mut filter = UserFilter::default();
+///     loop {
+///         let page = administration.list_users(by, &filter).await?;
+///         for user in &page {
+///             administration.set_roles(by, user.id, &Roles::default(), &context).await?;
+///         }
+///         let Some(last) = page.last() else { return Ok(()) };
+///         filter = filter.following(last);
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Administration: fmt::Debug + Send + Sync + 'static {
     /// Lists users, a page at a time: the next one is that of
@@ -199,7 +218,7 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
     ) -> Result<u64, AuthError>;
 
     /// Reads the audit trail, the latest event first, a page at a time: the next one is that of
-    /// the events [before](EventFilter::before) the last.
+    /// [`filter.following(last)`](EventFilter::following).
     ///
     /// # Errors
     ///
@@ -212,6 +231,15 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What to change of a user; by default nothing.
+///
+/// ```
+/// use auth_core::{RoleError, Roles, UserChanges};
+///
+/// let mut changes = UserChanges::default();
+/// changes.is_active = Some(true);
+/// changes.roles = Some(Roles::parse(["editor"])?);
+/// # Ok::<(), RoleError>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct UserChanges {

@@ -9,6 +9,7 @@ use email_address::Options;
 ///
 /// The spelling is kept for display and for delivery; the [key](Self::key) is lower case, with
 /// the domain in its ASCII form (IDNA). Dots and `+` tags count: they are a provider's business.
+/// Two addresses with one key are the same address, also where `==` tells apart how they were typed.
 ///
 /// ```
 /// use auth_core::EmailAddress;

@@ -11,6 +11,24 @@ use crate::{Administrator, AuthError, Login, Registration, RequestContext};
 ///
 /// Which of them are allowed is a [mode](RegistrationMode) of the service; the others are refused
 /// with [`AuthError::RegistrationClosed`].
+///
+/// ```
+/// use auth_core::{
+///     AuthError, EngineBuilder, Enrollment, Password, Registration, RegistrationMode,
+///     RequestContext, TakenNames,
+/// };
+///
+/// /// Lets everybody sign up.
+/// fn open(builder: EngineBuilder) -> EngineBuilder {
+///     let taken_names = TakenNames::Told;
+///     builder.with_registration(RegistrationMode::Open { taken_names })
+/// }
+///
+/// async fn sign_up(enrollment: &dyn Enrollment, password: Password) -> Result<(), AuthError> {
+///     let alice = Registration::new("alice", password, "alice@example.org");
+///     enrollment.sign_up(alice, &RequestContext::default()).await
+/// }
+/// ```
 #[async_trait]
 pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
     /// Who may make an account.

@@ -55,7 +55,7 @@ impl Principal {
     /// Gives the principal these roles, in place of those of before.
     #[must_use]
     pub fn with_roles<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.roles = names.into_iter().map(Role::new).collect();
+        self.roles = names.into_iter().map(Role::from_stored).collect();
         self
     }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// A named role, carried in the `roles` claim (RFC 9068 section 2.2.3.1).
 ///
 /// What an administrator may give is [parsed](str::parse); what a token carries is taken
-/// [as it is](Self::new).
+/// [as it is](Self::from_stored).
 ///
 /// ```
 /// use auth_core::{Role, RoleError};
@@ -27,9 +27,9 @@ impl Role {
     /// The most characters of a role that an administrator may give.
     pub const MAX_CHARS: usize = 50;
 
-    /// Wraps a name read from a token or a database.
+    /// Takes what a token or a store has kept, without asking whether it could be given today.
     #[must_use]
-    pub fn new(name: impl Into<Box<str>>) -> Self {
+    pub fn from_stored(name: impl Into<Box<str>>) -> Self {
         Self(name.into())
     }
 
@@ -109,7 +109,12 @@ impl Roles {
     /// spaces.
     #[must_use]
     pub fn from_stored(names: &str) -> Self {
-        Self(names.split_ascii_whitespace().map(Role::new).collect())
+        Self(
+            names
+                .split_ascii_whitespace()
+                .map(Role::from_stored)
+                .collect(),
+        )
     }
 
     /// Whether the role is one of them.

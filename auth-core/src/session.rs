@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,6 +10,13 @@ use uuid::Uuid;
 use crate::{Roles, RotationKey, Timestamp, UserId};
 
 /// Identifies a session: 122 random bits, which nobody can guess.
+///
+/// ```
+/// use auth_core::SessionId;
+///
+/// let id = SessionId::generate();
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(Uuid);
@@ -30,6 +38,14 @@ impl SessionId {
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
         self.0
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
     }
 }
 

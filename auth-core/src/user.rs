@@ -1,6 +1,7 @@
 //! Users and their identifiers.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,6 +9,13 @@ use uuid::Uuid;
 use crate::{EmailAddress, Roles, Timestamp, Username};
 
 /// Identifies a user for ever: an id is never given to a second user.
+///
+/// ```
+/// use auth_core::UserId;
+///
+/// let id = UserId::generate();
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(Uuid);
@@ -29,6 +37,14 @@ impl UserId {
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
         self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
     }
 }
 

@@ -8,7 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 /// A username, valid and with its canonical form.
 ///
 /// By default the rule of Django, ASCII part: 1 to 150 of letters, digits and `@ . + - _`. Two
-/// names with the same [canonical form](Self::canonical) are the same name.
+/// names with the same [canonical form](Self::canonical) are the same name, also where `==` tells
+/// apart how they were typed.
 ///
 /// ```
 /// use auth_core::Username;

@@ -7,10 +7,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use auth_core::testing::TokenMint;
+use auth_core::testing::{TokenMint, principal};
 use auth_core::{
-    AccessTokenVerifier, Clock as _, Generation, JwtKeys, SecretKey, SecretKeys, SessionId,
-    SystemClock, UserId,
+    AccessTokenVerifier, Generation, JwtKeys, SecretKey, SecretKeys, SessionId, SystemClock,
 };
 
 const ISSUER: &str = "https://auth.example.org";
@@ -26,12 +25,11 @@ fn mint() -> (TokenMint, AccessTokenVerifier) {
 #[test]
 fn a_verification_allocates_the_principals_roles_and_nothing_else() {
     let (mint, verifier) = mint();
-    let (user, session) = (UserId::generate(), SessionId::generate());
     // The list, and each name in it.
     let expected: [(&[&str], u64); 3] = [(&[], 0), (&["editor"], 2), (&["auditor", "editor"], 3)];
     for (roles, count) in expected {
-        let token = mint.access_token(user, session, roles, SystemClock.now());
-        let token = token.unwrap();
+        let caller = principal().with_roles(roles.iter().copied());
+        let token = mint.access_token(&caller).unwrap();
         let verified = measure(|| {
             let principal = verifier.verify(black_box(token.expose())).unwrap();
             black_box(principal);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use auth_core::mail::{MailError, SmtpSetupError, TemplateError};
-use auth_core::password::{BreachedPasswordFileError, HasherError, PasswordPolicyError};
+use auth_core::password::{BreachedPasswordFileError, HasherSetupError, PasswordPolicyError};
 use auth_core::store::StoreError;
 use auth_core::{AuthError, KeyFileError, SettingsError};
 use auth_tower::api::PageTemplateError;
@@ -59,7 +59,7 @@ pub enum CommandError {
     Mail(#[from] MailError),
     /// The hashing threads cannot be started.
     #[error(transparent)]
-    Hasher(#[from] HasherError),
+    Hasher(#[from] HasherSetupError),
     /// The rules for passwords cannot be had.
     #[error(transparent)]
     PasswordPolicy(#[from] PasswordPolicyError),

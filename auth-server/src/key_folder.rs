@@ -57,7 +57,7 @@ impl KeyFolder {
         let others = keys.iter().filter(|key| key.id() != signing.id());
         others
             .map(|key| key.public.clone())
-            .try_fold(JwtKeys::asymmetric(private), JwtKeys::with_public_key)
+            .try_fold(JwtKeys::asymmetric(private), JwtKeys::add_public_key)
             .map_err(|error| self.problem(&format_args!("a key {error}")))
     }
 

@@ -8,10 +8,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use auth_core::testing::TokenMint;
-use auth_core::{
-    AccessTokenVerifier, Clock as _, JwtKeys, SecretKey, SecretKeys, SessionId, SystemClock, UserId,
-};
+use auth_core::testing::{TokenMint, principal};
+use auth_core::{AccessTokenVerifier, JwtKeys, SecretKey, SecretKeys, SystemClock};
 use auth_tower::VerifyLayer;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::header::AUTHORIZATION;
@@ -35,10 +33,7 @@ fn bearer(c: &mut Criterion) {
     let secret_keys = SecretKeys::new(SecretKey::generate().unwrap());
     let jwt_keys = JwtKeys::hs256(SecretKey::generate().unwrap());
     let mint = TokenMint::new(&secret_keys, &jwt_keys, ISSUER);
-    let (user, session) = (UserId::generate(), SessionId::generate());
-    let token = mint
-        .access_token(user, session, &[], SystemClock.now())
-        .unwrap();
+    let token = mint.access_token(&principal()).unwrap();
     let token = token.expose();
     let verifier = AccessTokenVerifier::new(&jwt_keys, ISSUER, ISSUER, Arc::new(SystemClock));
     let request = || {

@@ -6,11 +6,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use auth_core::testing::TokenMint;
-use auth_core::{
-    AccessTokenVerifier, Clock as _, JwtKeys, Principal, SecretKey, SecretKeys, SessionId,
-    SystemClock, UserId,
-};
+use auth_core::testing::{TokenMint, principal};
+use auth_core::{AccessTokenVerifier, JwtKeys, SecretKey, SecretKeys, SystemClock};
 use auth_tower::VerifyLayer;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
@@ -28,9 +25,7 @@ fn the_layer_allocates_what_the_extensions_take_to_hold_the_principal_and_nothin
     let secret_keys = SecretKeys::new(SecretKey::generate().unwrap());
     let jwt_keys = JwtKeys::hs256(SecretKey::generate().unwrap());
     let mint = TokenMint::new(&secret_keys, &jwt_keys, ISSUER);
-    let (user, session) = (UserId::generate(), SessionId::generate());
-    let now = SystemClock.now();
-    let token = mint.access_token(user, session, &[], now).unwrap();
+    let token = mint.access_token(&principal()).unwrap();
     let verifier = AccessTokenVerifier::new(&jwt_keys, ISSUER, ISSUER, Arc::new(SystemClock));
     let mut service = VerifyLayer::new(verifier).layer(service_fn(empty));
     let request = || {
@@ -39,7 +34,7 @@ fn the_layer_allocates_what_the_extensions_take_to_hold_the_principal_and_nothin
         request.body(()).unwrap()
     };
 
-    let principal = Principal::new(user, session, now, now);
+    let principal = principal();
     let mut bare = request();
     let held = measure(|| {
         bare.extensions_mut().insert(principal);

@@ -93,7 +93,7 @@ fn document(keys: &[&PrivateKey]) -> String {
     let ring = rest
         .iter()
         .fold(JwtKeys::asymmetric((*first).clone()), |ring, key| {
-            ring.with_public_key(key.public_key().clone()).unwrap()
+            ring.add_public_key(key.public_key().clone()).unwrap()
         });
     VerifyingKeys::from(&ring).jwks().document.to_string()
 }
@@ -161,7 +161,7 @@ async fn an_unknown_key_is_fetched() {
     issuer.publishes(&[&one]);
     let client = issuer
         .client()
-        .with_floor(Duration::ZERO)
+        .with_min_interval(Duration::ZERO)
         .with_interval(HOUR);
     let (verifier, keys) = (verifier(&client), client.keys().clone());
     let running = tokio::spawn(client.run(std::future::pending()));
@@ -179,7 +179,10 @@ async fn an_unknown_key_is_fetched() {
 async fn made_up_key_ids_do_not_press_the_issuer() {
     let (issuer, one) = (Issuer::start().await, key());
     issuer.publishes(&[&one]);
-    let client = issuer.client().with_floor(HOUR).with_interval(2 * HOUR);
+    let client = issuer
+        .client()
+        .with_min_interval(HOUR)
+        .with_interval(2 * HOUR);
     let (verifier, keys) = (verifier(&client), client.keys().clone());
     let running = tokio::spawn(client.run(std::future::pending()));
     while keys.key_ids().is_empty() {
@@ -201,7 +204,7 @@ async fn an_issuer_that_comes_late_is_found() {
     issuer.answers(503, "");
     let client = issuer
         .client()
-        .with_floor(Duration::ZERO)
+        .with_min_interval(Duration::ZERO)
         .with_interval(HOUR);
     let keys = client.keys().clone();
     let running = tokio::spawn(client.run(std::future::pending()));

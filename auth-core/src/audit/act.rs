@@ -1,9 +1,9 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::UserId;
+use crate::store::EnrollmentId;
 
 /// What was done, or tried.
 ///
@@ -24,13 +24,13 @@ pub enum AuditAct {
     #[non_exhaustive]
     UserInvited {
         /// The id, by which the acceptance is found.
-        invitation: Uuid,
+        invitation: EnrollmentId,
     },
     /// The invited chose name and password, and is a user now.
     #[non_exhaustive]
     InvitationAccepted {
         /// The id.
-        invitation: Uuid,
+        invitation: EnrollmentId,
         /// The superuser who invited; `None` for the operator.
         invited_by: Option<UserId>,
     },
@@ -348,10 +348,10 @@ mod tests {
             AuditAct::SignUpRequested,
             AuditAct::SignedUp,
             AuditAct::UserInvited {
-                invitation: Uuid::max(),
+                invitation: EnrollmentId::generate(),
             },
             AuditAct::InvitationAccepted {
-                invitation: Uuid::max(),
+                invitation: EnrollmentId::generate(),
                 invited_by: Some(UserId::generate()),
             },
             AuditAct::InvitationRefused { code: code.clone() },

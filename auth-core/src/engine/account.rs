@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::{Ending, PasswordReplacement, UserChange};
+use crate::store::{AccountChange, Ending, PasswordReplacement};
 use crate::{
     Account, AuthError, EmailChangeRequest, OwnSessions, Password, PasswordChange, PasswordHash,
     Principal, RequestContext, RevocationReason, Session, SessionId, User, UserId,
@@ -215,7 +215,7 @@ impl Inner {
         replacement: PasswordReplacement,
         event: &AuditEvent,
     ) -> Result<(bool, Ending), AuthError> {
-        let change = UserChange::of_password(replacement, self.clock.now());
+        let change = AccountChange::of_password(replacement, self.clock.now());
         let ending = self.ending(RevocationReason::PasswordChanged, change.at);
         let events = slice::from_ref(event);
         let done = self.store.change_user(user, &change, &ending, events);

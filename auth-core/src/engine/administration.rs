@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::{EventFilter, PasswordReplacement, UserChange, UserFilter};
+use crate::store::{AccountChange, EventFilter, PasswordReplacement, UserFilter};
 use crate::{
     Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
     Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserChanges,
@@ -229,7 +229,7 @@ impl Inner {
             }
             None => None,
         };
-        let change = UserChange {
+        let change = AccountChange {
             at: self.clock.now(),
             is_active: changes.is_active,
             is_superuser: changes.is_superuser,
@@ -319,7 +319,7 @@ pub(super) fn actor(by: Administrator) -> Actor {
 
 /// What the change is to the audit trail, what takes rights away first: of several acts only the
 /// first can be the one that is refused for the last superuser's sake.
-fn acts(change: &UserChange) -> Vec<AuditAct> {
+fn acts(change: &AccountChange) -> Vec<AuditAct> {
     let roles = change.roles.as_ref().map(|roles| AuditAct::RolesChanged {
         roles: roles.iter().map(Role::to_string).collect(),
     });
@@ -342,7 +342,7 @@ fn acts(change: &UserChange) -> Vec<AuditAct> {
 }
 
 /// Why sessions end with the change.
-const fn reason(change: &UserChange) -> RevocationReason {
+const fn reason(change: &AccountChange) -> RevocationReason {
     match (change.is_active, &change.password) {
         (Some(false), _) => RevocationReason::Deactivated,
         (_, Some(_)) => RevocationReason::PasswordChanged,

@@ -406,5 +406,5 @@ pub enum SettingsError {
     PublicUrl,
     /// The hashing threads.
     #[error("the password hasher cannot be started")]
-    PasswordHasher(#[from] crate::password::HasherError),
+    PasswordHasher(#[from] crate::password::HasherSetupError),
 }

@@ -108,9 +108,7 @@ impl Inner {
             return Err(AuthError::EmailTaken);
         }
         let id = EnrollmentId::generate();
-        let act = AuditAct::UserInvited {
-            invitation: id.as_uuid(),
-        };
+        let act = AuditAct::UserInvited { invitation: id };
         let event = self.event(act, actor(by), context);
         let by = match by {
             Administrator::Superuser(superuser) => Some(superuser.user_id()),
@@ -181,7 +179,7 @@ impl Inner {
         let accepted = self.accept(registration, reserved).await?;
         let password_hash = self.hasher.hash(accepted.password).await?;
         let act = AuditAct::InvitationAccepted {
-            invitation: enrollment.id.as_uuid(),
+            invitation: enrollment.id,
             invited_by: by,
         };
         let user = (accepted.username, enrollment.email, password_hash);

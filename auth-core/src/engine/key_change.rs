@@ -12,7 +12,7 @@ impl Engine {
     ///
     /// Requests under way finish with the keys that they began with. No token is refused where
     /// each key was accepted by all who verify before it signs, and is accepted until its last
-    /// token has expired: see [`JwtKeys::with_public_key`].
+    /// token has expired: see [`JwtKeys::add_public_key`].
     pub fn replace_jwt_keys(&self, keys: &JwtKeys) {
         self.inner.keys.replace(keys);
     }

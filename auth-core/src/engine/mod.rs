@@ -125,16 +125,9 @@ impl Engine {
 
     /// Issues a token of anybody, for tests of a host.
     #[cfg(all(feature = "testing", feature = "sqlite"))]
-    pub(crate) fn issue_to(
-        &self,
-        caller: (UserId, SessionId),
-        roles: &[&str],
-        extra: &ExtraClaims,
-    ) -> Result<AccessToken, AuthError> {
-        let (user, session) = caller;
-        let now = self.inner.clock.now();
-        let issuer = &self.inner.access_tokens;
-        issuer.issue(user, session, roles, extra, now)
+    pub(crate) fn issue_to(&self, caller: &Principal) -> Result<AccessToken, AuthError> {
+        let inner = &self.inner;
+        crate::testing::issue_to(caller, &inner.access_tokens, inner.clock.now())
     }
 
     /// A worker that learns what is revoked at any node; run one on each node.

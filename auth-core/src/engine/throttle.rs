@@ -1,5 +1,6 @@
 //! Guessing slows down: failed logins count, for all nodes.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::Inner;
@@ -50,20 +51,21 @@ impl LoginThrottle {
         Self { tries: None }
     }
 
-    /// How many logins may fail for an account (default 10, from 1 to 100).
+    /// How many logins may fail for an account (default 10); more than
+    /// [100](Self::MAX_ACCOUNT_TRIES) are taken for that.
     #[must_use]
-    pub fn with_account_tries(mut self, tries: u32) -> Self {
+    pub fn with_account_tries(mut self, tries: NonZeroU32) -> Self {
         if let Some(all) = &mut self.tries {
-            all.account = tries.clamp(1, Self::MAX_ACCOUNT_TRIES);
+            all.account = tries.get().min(Self::MAX_ACCOUNT_TRIES);
         }
         self
     }
 
-    /// How many logins may fail from a network (default 100, at least 1).
+    /// How many logins may fail from a network (default 100).
     #[must_use]
-    pub fn with_network_tries(mut self, tries: u32) -> Self {
+    pub fn with_network_tries(mut self, tries: NonZeroU32) -> Self {
         if let Some(all) = &mut self.tries {
-            all.network = tries.max(1);
+            all.network = tries.get();
         }
         self
     }

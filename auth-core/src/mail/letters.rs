@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The outbox holds no text: a mail is written when it is sent, with what is true then. So a mail
 /// that waited for days still has a fresh link, and one that nobody needs any more is not sent.
 #[derive(Debug)]
-pub struct Letters {
+pub(crate) struct Letters {
     pub(crate) users: Arc<dyn UserStore>,
     pub(crate) email_changes: Arc<dyn EmailChangeStore>,
     pub(crate) enrollments: Arc<dyn EnrollmentStore>,

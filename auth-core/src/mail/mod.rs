@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 #[cfg(feature = "mail-folder")]
 pub use self::folder::FolderTransport;
-pub use self::letters::Letters;
+pub(crate) use self::letters::Letters;
 pub(crate) use self::links::{LinkLifetimes, MailLinks};
 #[cfg(any(feature = "mail-folder", feature = "mail-smtp"))]
 pub use self::sender::{Sender, SenderError};
@@ -81,7 +81,7 @@ impl MailKind {
 
     /// Reads the name that [`as_str`](Self::as_str) gives.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub fn from_stored(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }

@@ -54,7 +54,7 @@ impl From<HashError> for AuthError {
 /// Why a hasher could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HasherError {
+pub enum HasherSetupError {
     /// Two peppers have one id.
     #[error("two peppers have the id {0}")]
     PepperIdRepeated(String),

@@ -14,7 +14,7 @@ use super::params::{Argon2Ceilings, Argon2Params, Ceilings};
 use super::pepper::PepperKeys;
 use super::pool::Pool;
 use super::recipe::Recipe;
-use super::{HashError, HasherError, Password, PasswordHash};
+use super::{HashError, HasherSetupError, Password, PasswordHash};
 
 /// Hashes and verifies passwords on a few threads of its own.
 ///
@@ -202,15 +202,15 @@ impl PasswordHasherBuilder {
     ///
     /// # Errors
     ///
-    /// - [`HasherError::PepperIdRepeated`] if two peppers have one id;
-    /// - [`HasherError::MaxWaitZero`] if nothing may wait at all;
-    /// - [`HasherError::Thread`] if the operating system gives no thread.
-    pub fn build(self) -> Result<PasswordHasher, HasherError> {
+    /// - [`HasherSetupError::PepperIdRepeated`] if two peppers have one id;
+    /// - [`HasherSetupError::MaxWaitZero`] if nothing may wait at all;
+    /// - [`HasherSetupError::Thread`] if the operating system gives no thread.
+    pub fn build(self) -> Result<PasswordHasher, HasherSetupError> {
         if let Some(id) = self.peppers.repeated_id() {
-            return Err(HasherError::PepperIdRepeated(id.to_owned()));
+            return Err(HasherSetupError::PepperIdRepeated(id.to_owned()));
         }
         if self.max_wait.is_zero() {
-            return Err(HasherError::MaxWaitZero);
+            return Err(HasherSetupError::MaxWaitZero);
         }
         let threads = self
             .threads
@@ -220,7 +220,7 @@ impl PasswordHasherBuilder {
         let queue = self.queue.unwrap_or(threads.saturating_mul(per_thread));
         let blocks = usize::try_from(self.params.memory_kib()).unwrap_or(usize::MAX);
         let pool =
-            Pool::start(threads, queue, self.max_wait, blocks).map_err(HasherError::Thread)?;
+            Pool::start(threads, queue, self.max_wait, blocks).map_err(HasherSetupError::Thread)?;
         let mut ceilings = self.ceilings;
         ceilings.argon2 = ceilings.argon2.raised_to(self.params);
         Ok(PasswordHasher {
@@ -367,11 +367,11 @@ mod tests {
         let pepper = || Pepper::new("a", [1; 32]).unwrap();
         let keys = PepperKeys::default()
             .with_current(pepper())
-            .add_earlier(pepper());
+            .add_fallback(pepper());
         let repeated = builder().with_peppers(keys).build();
-        assert!(matches!(repeated, Err(HasherError::PepperIdRepeated(id)) if id == "a"));
+        assert!(matches!(repeated, Err(HasherSetupError::PepperIdRepeated(id)) if id == "a"));
         let zero = builder().with_max_wait(Duration::ZERO).build();
-        assert!(matches!(zero, Err(HasherError::MaxWaitZero)));
+        assert!(matches!(zero, Err(HasherSetupError::MaxWaitZero)));
     }
 
     #[test]

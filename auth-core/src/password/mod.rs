@@ -39,7 +39,7 @@ use crate::secret::secret_string;
 pub use breached::{BreachedPasswords, OnCheckFailure};
 #[cfg(feature = "breached-passwords")]
 pub use breached_file::{BreachedPasswordFile, BreachedPasswordFileError};
-pub use error::{HashError, HasherError};
+pub use error::{HashError, HasherSetupError};
 #[cfg(feature = "foreign-hashes")]
 pub use foreign::ForeignCeilings;
 #[cfg(feature = "breached-passwords")]

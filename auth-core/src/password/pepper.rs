@@ -73,14 +73,28 @@ pub enum PepperError {
 /// The pepper of new hashes, and those that earlier hashes may still need.
 ///
 /// Without any, which is the default, hashes depend on the database alone. To turn a pepper on,
-/// make it the current one; to rotate it, make the old one an earlier one; to turn it off, leave it
-/// as an earlier one and have no current one. Nobody is locked out: a hash made with another
+/// make it the current one; to rotate it, make the old one a fallback; to turn it off, leave it
+/// as a fallback and have no current one. Nobody is locked out: a hash made with another
 /// pepper than the current one, or with none, is verified as
 /// [`MatchOutdated`](super::Verification::MatchOutdated), and so replaced at the next login.
+///
+/// ```
+/// use auth_core::PasswordHasher;
+/// use auth_core::password::{Pepper, PepperKeys};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (old, new) = ([1; 32], [2; 32]);
+/// let peppers = PepperKeys::default()
+///     .with_current(Pepper::new("2027", new)?)
+///     .add_fallback(Pepper::new("2026", old)?);
+/// let hasher = PasswordHasher::builder().with_peppers(peppers).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct PepperKeys {
     current: Option<Pepper>,
-    earlier: Vec<Pepper>,
+    fallbacks: Vec<Pepper>,
 }
 
 impl PepperKeys {
@@ -93,8 +107,8 @@ impl PepperKeys {
 
     /// Adds a key that hashes were made with before.
     #[must_use]
-    pub fn add_earlier(mut self, pepper: Pepper) -> Self {
-        self.earlier.push(pepper);
+    pub fn add_fallback(mut self, pepper: Pepper) -> Self {
+        self.fallbacks.push(pepper);
         self
     }
 
@@ -114,7 +128,7 @@ impl PepperKeys {
     }
 
     fn all(&self) -> impl Iterator<Item = &Pepper> {
-        self.current.iter().chain(&self.earlier)
+        self.current.iter().chain(&self.fallbacks)
     }
 }
 

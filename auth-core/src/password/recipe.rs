@@ -322,9 +322,9 @@ mod tests {
         let second = recipe(
             PepperKeys::default()
                 .with_current(pepper("b", 2))
-                .add_earlier(pepper("a", 1)),
+                .add_fallback(pepper("a", 1)),
         );
-        let off = recipe(PepperKeys::default().add_earlier(pepper("b", 2)));
+        let off = recipe(PepperKeys::default().add_fallback(pepper("b", 2)));
         for (before, after) in [(&none, &first), (&first, &second), (&second, &off)] {
             let old = hash(before);
             assert_eq!(verify(before, PASSWORD, &old), Verification::Match);

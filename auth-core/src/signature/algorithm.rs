@@ -20,7 +20,7 @@ impl Algorithm {
 
     /// The name in the header of a token.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
             Self::EdDsa => "EdDSA",
@@ -32,7 +32,7 @@ impl Algorithm {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -40,7 +40,7 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        let known = Self::ALL.into_iter().find(|known| known.name() == name);
+        let known = Self::ALL.into_iter().find(|known| known.as_str() == name);
         known.ok_or(UnknownAlgorithm)
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn thumbprint(members: &AlgorithmParameters) -> String {
 pub(super) fn published(algorithm: Algorithm, id: &str, members: &AlgorithmParameters) -> Jwk {
     let common = CommonParameters {
         public_key_use: Some(PublicKeyUse::Signature),
-        key_algorithm: algorithm.name().parse().ok(),
+        key_algorithm: algorithm.as_str().parse().ok(),
         key_id: Some(id.to_owned()),
         ..CommonParameters::default()
     };
@@ -126,7 +126,7 @@ fn check_purpose(jwk: &Jwk, algorithm: Algorithm) -> Result<(), KeyError> {
             .is_none_or(|operations| operations.contains(&KeyOperations::Verify))
         && common
             .key_algorithm
-            .is_none_or(|named| algorithm.name().parse() == Ok(named));
+            .is_none_or(|named| algorithm.as_str().parse() == Ok(named));
     if verifies {
         Ok(())
     } else {

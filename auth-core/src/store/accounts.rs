@@ -19,13 +19,13 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// - [`StoreError::LastSuperuser`] if the change [takes rights](UserChange::takes_rights) and no
+    /// - [`StoreError::LastSuperuser`] if the change [takes rights](AccountChange::takes_rights) and no
     ///   active superuser would be left, also when several are changed at once;
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn change_user(
         &self,
         id: UserId,
-        change: &UserChange,
+        change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
     ) -> Result<bool, StoreError>;
@@ -44,10 +44,12 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 }
 
-/// What changes of a user; what is `None` stays.
+/// What a store changes of a user; what is `None` stays.
+///
+/// [`UserChanges`](crate::UserChanges) is what an administrator asks for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct UserChange {
+pub struct AccountChange {
     /// When.
     pub at: Timestamp,
     /// Whether the user may log in; who may not has no sessions.
@@ -61,7 +63,7 @@ pub struct UserChange {
     pub password: Option<PasswordReplacement>,
 }
 
-impl UserChange {
+impl AccountChange {
     /// Changes nothing.
     #[must_use]
     pub const fn new(at: Timestamp) -> Self {

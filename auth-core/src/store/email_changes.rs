@@ -16,7 +16,7 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     /// password that was [proved](NewEmailChange::proved_with).
     ///
     /// A password that is replaced at the same time is replaced before, and nothing is noted, or
-    /// after, and what was noted is [forgotten](super::UserChange::password).
+    /// after, and what was noted is [forgotten](super::AccountChange::password).
     ///
     /// # Errors
     ///
@@ -108,6 +108,12 @@ impl EmailChangeId {
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
         self.0
+    }
+}
+
+impl fmt::Display for EmailChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

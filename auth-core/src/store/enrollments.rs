@@ -1,6 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{NewMail, NewUser, StoreError};
@@ -69,7 +70,8 @@ pub trait EnrollmentStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Identifies an enrollment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct EnrollmentId(Uuid);
 
 impl EnrollmentId {
@@ -89,6 +91,12 @@ impl EnrollmentId {
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
         self.0
+    }
+}
+
+impl fmt::Display for EnrollmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -53,6 +53,17 @@ pub struct EventFilter {
     pub limit: u32,
 }
 
+impl EventFilter {
+    /// The filter of the page that follows the one which ended with this event.
+    #[must_use]
+    pub fn following(&self, last: &AuditEvent) -> Self {
+        Self {
+            before: Some(last.id),
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for EventFilter {
     fn default() -> Self {
         Self {

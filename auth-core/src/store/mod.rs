@@ -30,7 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::accounts::{AccountStore, PasswordReplacement, UserChange};
+pub use self::accounts::{AccountChange, AccountStore, PasswordReplacement};
 pub use self::email_changes::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, NewEmailChange,
 };
@@ -422,6 +422,7 @@ impl NewSession {
 
 /// How [`UserStore::confirm_email`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 #[non_exhaustive]
 pub enum EmailConfirmation {
     /// The address is verified now.

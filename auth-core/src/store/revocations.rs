@@ -52,12 +52,21 @@ pub struct RevocationNews {
 }
 
 impl RevocationNews {
-    /// Puts the two together.
+    /// Tells of these, and that no others were committed before they were asked for.
     #[must_use]
-    pub const fn new(revocations: Vec<Revocation>, is_complete: bool) -> Self {
+    pub const fn complete(revocations: Vec<Revocation>) -> Self {
         Self {
             revocations,
-            is_complete,
+            is_complete: true,
+        }
+    }
+
+    /// Tells of these, beside which others may have been committed.
+    #[must_use]
+    pub const fn partial(revocations: Vec<Revocation>) -> Self {
+        Self {
+            revocations,
+            is_complete: false,
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn count(stored: i32) -> Result<u32, Error> {
 }
 
 pub(super) fn mail_kind(stored: &str) -> Result<MailKind, Error> {
-    MailKind::from_name(stored).ok_or_else(|| Error::Decode("no known kind of mail".into()))
+    MailKind::from_stored(stored).ok_or_else(|| Error::Decode("no known kind of mail".into()))
 }
 
 /// What a mail is about; nil stands for nothing.

@@ -96,6 +96,7 @@ impl TryBudget {
 
 /// Whether a try may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 #[non_exhaustive]
 pub enum Admission {
     /// One was taken out of each budget.
@@ -112,7 +113,6 @@ pub enum Admission {
 
 impl Admission {
     /// Makes a refusal.
-    #[must_use]
     pub const fn refused(by: ThrottleKey, until: Timestamp) -> Self {
         Self::Refused { by, until }
     }

@@ -7,16 +7,13 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::{Mailbox, MailedLink, ManualClock};
-use crate::claims::ExtraClaims;
 use crate::mail::MailWorker;
 use crate::store::SqliteStore;
 use crate::{
     AccessToken, Argon2Params, AuthService as _, Engine, EngineBuilder, JwtKeys, Login, Password,
-    PasswordHasher, Principal, Registration, RequestContext, Role, SecretKey, SecretKeys,
-    Superuser, Timestamp, TokenPair, UserId,
+    PasswordHasher, Principal, Registration, RequestContext, SecretKey, SecretKeys, Superuser,
+    Timestamp, TokenPair, UserId,
 };
 
 /// An engine for the tests of a host: its store is in memory, its clock stands still, and its mails
@@ -42,7 +39,7 @@ use crate::{
 /// assert_eq!(caller.user_id, alice);
 ///
 /// // A caller out of thin air, with whatever the test needs.
-/// let token = auth.issue(&principal().with_roles(["editor"]));
+/// let token = auth.access_token(&principal().with_roles(["editor"]));
 /// assert!(verifier.verify(token.expose()).unwrap().has_role("editor"));
 ///
 /// auth.clock().advance(Duration::from_secs(600));
@@ -131,17 +128,13 @@ impl TestAuth {
         tokens.expect("the user can log in")
     }
 
-    /// Issues a token of a caller whom no store needs to know.
+    /// Makes a token of a caller whom no store needs to know.
     ///
     /// It carries the caller's roles and [claims](Principal::with_claims), and is new on the clock.
     #[must_use]
-    pub fn issue(&self, caller: &Principal) -> AccessToken {
-        let claims: Map<String, Value> = caller.claims().expect("claims are an object");
-        let claims = ExtraClaims::new(&claims).expect("no claim is reserved");
-        let roles: Vec<&str> = caller.roles.iter().map(Role::as_str).collect();
-        let caller = (caller.user_id, caller.session_id);
-        let token = self.engine.issue_to(caller, &roles, &claims);
-        token.expect("the token is short enough")
+    pub fn access_token(&self, caller: &Principal) -> AccessToken {
+        let token = self.engine.issue_to(caller);
+        token.expect("no claim is reserved, and the token is short enough")
     }
 
     /// Delivers the mails that are owed, and gives the link of the last one to this address.

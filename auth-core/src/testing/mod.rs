@@ -13,6 +13,8 @@ mod token_mint;
 #[cfg(feature = "sqlite")]
 pub use auth::TestAuth;
 pub use clock::ManualClock;
-pub use mailbox::{Mailbox, MailedLink, link_token};
+pub use mailbox::{Mailbox, MailedLink};
+#[cfg(feature = "sqlite")]
+pub(crate) use principal::issue_to;
 pub use principal::principal;
 pub use token_mint::TokenMint;

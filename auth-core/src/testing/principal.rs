@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use crate::{Clock as _, Principal, SessionId, SystemClock, UserId};
+use serde_json::{Map, Value};
+
+use crate::claims::ExtraClaims;
+use crate::token::AccessTokenIssuer;
+use crate::{
+    AccessToken, AuthError, Clock as _, Principal, Role, SessionId, SystemClock, Timestamp, UserId,
+};
 
 /// Makes a caller whom nobody knows, for five minutes from now: the principal that a test injects.
 ///
 /// In front of a handler it is put where [`VerifyLayer`] would put it, into the request's
 /// extensions: `request.extensions_mut().insert(principal())`, or for all requests with axum's
 /// `Extension(principal())` as a layer. For an application with its `VerifyLayer` in place,
-/// `TestAuth::issue` makes a token.
+/// `TestAuth::access_token` makes a token.
+/// Without an engine [`TokenMint::access_token`](super::TokenMint::access_token) does.
 ///
 /// [`VerifyLayer`]: https://docs.rs/auth-tower/latest/auth_tower/struct.VerifyLayer.html
 #[must_use]
@@ -17,4 +24,18 @@ pub fn principal() -> Principal {
     let now = SystemClock.now();
     let expires = now + Duration::from_secs(300);
     Principal::new(UserId::generate(), SessionId::generate(), now, expires)
+}
+
+/// Issues a token that tells of this caller, new at this time.
+pub(crate) fn issue_to(
+    caller: &Principal,
+    issuer: &AccessTokenIssuer,
+    now: Timestamp,
+) -> Result<AccessToken, AuthError> {
+    let claims: Map<String, Value> = caller
+        .claims()
+        .map_err(|error| AuthError::Internal(Box::new(error)))?;
+    let claims = ExtraClaims::new(&claims)?;
+    let roles: Vec<&str> = caller.roles.iter().map(Role::as_str).collect();
+    issuer.issue(caller.user_id, caller.session_id, &roles, &claims, now)
 }

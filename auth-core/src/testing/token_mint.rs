@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use crate::claims::ExtraClaims;
+use super::principal::issue_to;
 use crate::token::{AccessTokenIssuer, RefreshTokens, TokenScope};
 use crate::{
-    AccessToken, AuthError, Generation, JwtKeys, RefreshToken, SecretKeys, SessionId, Timestamp,
-    UserId,
+    AccessToken, AuthError, Generation, JwtKeys, Principal, RefreshToken, SecretKeys, SessionId,
 };
 
 /// Makes tokens as an engine with the same keys does, for sessions that need not exist.
 ///
-/// For tests of protected routes, and for tests and benchmarks that fill a store by themselves.
+/// For tests of protected routes, and for tests and benchmarks that fill a store by themselves. A
+/// test of a whole service has `TestAuth`, which makes the tokens of its engine.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use auth_core::testing::TokenMint;
+/// use auth_core::testing::{TokenMint, principal};
 /// use auth_core::{
-///     AccessTokenVerifier, Clock, Generation, JwtKeys, SecretKey, SecretKeys, SessionId,
-///     SystemClock, UserId,
+///     AccessTokenVerifier, Generation, JwtKeys, SecretKey, SecretKeys, SessionId, SystemClock,
 /// };
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,11 +26,12 @@ use crate::{
 /// let issuer = "https://auth.example.org";
 /// let mint = TokenMint::new(&secret_keys, &jwt_keys, issuer);
 ///
-/// let (alice, session) = (UserId::generate(), SessionId::generate());
-/// let token = mint.access_token(alice, session, &["editor"], SystemClock.now())?;
+/// let editor = principal().with_roles(["editor"]);
+/// let token = mint.access_token(&editor)?;
 /// let verifier = AccessTokenVerifier::new(&jwt_keys, issuer, issuer, Arc::new(SystemClock));
-/// assert_eq!(verifier.verify(token.expose())?.user_id, alice);
+/// assert_eq!(verifier.verify(token.expose())?.user_id, editor.user_id);
 ///
+/// let session = SessionId::generate();
 /// let token = mint.refresh_token(session, Generation::FIRST);
 /// let opened = mint.open_refresh_token(token.expose());
 /// assert_eq!(opened, Some((session, Generation::FIRST)));
@@ -64,20 +64,15 @@ impl TokenMint {
         }
     }
 
-    /// Makes an access token.
+    /// Makes an access token of this caller, with the roles and the
+    /// [claims](Principal::with_claims), issued when the caller says.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Internal`] if the operating system gives no random numbers.
-    pub fn access_token(
-        &self,
-        user: UserId,
-        session: SessionId,
-        roles: &[&str],
-        now: Timestamp,
-    ) -> Result<AccessToken, AuthError> {
-        self.access_tokens
-            .issue(user, session, roles, &ExtraClaims::default(), now)
+    /// - [`AuthError::Claims`] if a claim is reserved, or the token would be too long;
+    /// - [`AuthError::Internal`] if the operating system gives no random numbers.
+    pub fn access_token(&self, caller: &Principal) -> Result<AccessToken, AuthError> {
+        issue_to(caller, &self.access_tokens, caller.issued_at)
     }
 
     /// Makes the refresh token of a session's generation.

@@ -256,7 +256,10 @@ impl<'de> Deserialize<'de> for Roles {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = Vec::<CowStr<'de>>::deserialize(deserializer)?;
         Ok(Self(
-            names.into_iter().map(|name| Role::new(name.0)).collect(),
+            names
+                .into_iter()
+                .map(|name| Role::from_stored(name.0))
+                .collect(),
         ))
     }
 }

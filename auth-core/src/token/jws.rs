@@ -102,7 +102,7 @@ impl KeySet {
         let json = URL_SAFE_NO_PAD.decode(header);
         let json = json.map_err(|_| Refusal::Invalid)?;
         let header: Header<'_> = parse_object(&json).ok_or(Refusal::Invalid)?.object;
-        if header.alg != self.algorithm.name() || !token_type.admits(header.typ.as_deref()) {
+        if header.alg != self.algorithm.as_str() || !token_type.admits(header.typ.as_deref()) {
             return Err(Refusal::Invalid);
         }
         match (header.kid.as_deref(), self.keys.as_slice()) {
@@ -130,7 +130,7 @@ impl TokenType {
 
 /// Our header.
 fn issued_header(algorithm: Algorithm, key_id: Option<&String>) -> String {
-    let algorithm = algorithm.name().parse();
+    let algorithm = algorithm.as_str().parse();
     let algorithm = algorithm.expect("the library knows the algorithms that we have");
     let mut header = jsonwebtoken::Header::new(algorithm);
     header.typ = Some(ACCESS_TOKEN.to_owned());

@@ -20,7 +20,7 @@ use crate::signature::{Algorithm, KeyError, PrivateKey, PublicKey};
 ///
 /// let (current, next) = (PrivateKey::generate(Algorithm::Es256)?, PrivateKey::generate(Algorithm::Es256)?);
 /// // The next one is published already: who verifies knows it before it signs.
-/// let keys = JwtKeys::asymmetric(current).with_public_key(next.public_key().clone())?;
+/// let keys = JwtKeys::asymmetric(current).add_public_key(next.public_key().clone())?;
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "aws-lc"))]
@@ -69,8 +69,8 @@ impl JwtKeys {
         clippy::needless_pass_by_value,
         reason = "the caller keeps no copy of the secret"
     )]
-    pub fn with_fallback(self, earlier: SecretKey) -> Result<Self, KeyError> {
-        self.with(VerifyingKey::hs256(&earlier))
+    pub fn add_fallback(self, earlier: SecretKey) -> Result<Self, KeyError> {
+        self.add(VerifyingKey::hs256(&earlier))
     }
 
     /// Accepts the access tokens of another key, too, and publishes it: an earlier one, or one
@@ -80,11 +80,11 @@ impl JwtKeys {
     ///
     /// [`KeyError::OtherAlgorithm`] if it is not for the algorithm of the ring,
     /// [`KeyError::Duplicate`] if it is in it already.
-    pub fn with_public_key(self, key: PublicKey) -> Result<Self, KeyError> {
-        self.with(VerifyingKey::public(key))
+    pub fn add_public_key(self, key: PublicKey) -> Result<Self, KeyError> {
+        self.add(VerifyingKey::public(key))
     }
 
-    fn with(mut self, key: VerifyingKey) -> Result<Self, KeyError> {
+    fn add(mut self, key: VerifyingKey) -> Result<Self, KeyError> {
         let expected = self.algorithm();
         if key.algorithm() != expected {
             return Err(KeyError::OtherAlgorithm {

@@ -220,7 +220,7 @@ impl SecretKeys {
 
     /// Accepts tokens of an earlier key, too.
     #[must_use]
-    pub fn with_fallback(mut self, earlier: SecretKey) -> Self {
+    pub fn add_fallback(mut self, earlier: SecretKey) -> Self {
         self.fallbacks.push(earlier);
         self
     }
@@ -330,7 +330,7 @@ mod tests {
     fn s13_3_keys_do_not_show_in_debug_output() {
         let secret = "kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0";
         let key = SecretKey::parse(secret).unwrap();
-        let keys = SecretKeys::new(key.clone()).with_fallback(key.clone());
+        let keys = SecretKeys::new(key.clone()).add_fallback(key.clone());
         let shown = format!("{key:?} {keys:#?}");
         assert!(!shown.contains("kPq4"), "{shown}");
         assert!(shown.contains("[redacted]"));

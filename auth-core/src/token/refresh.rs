@@ -127,7 +127,7 @@ mod tests {
     fn s13_4_tokens_of_an_earlier_key_are_accepted_until_it_is_retired() {
         let session = SessionId::generate();
         let token = RefreshTokens::new(&keys(OLD)).derive(session, Generation::FIRST);
-        let rotated = keys(NEW).with_fallback(SecretKey::parse(OLD).unwrap());
+        let rotated = keys(NEW).add_fallback(SecretKey::parse(OLD).unwrap());
         let opened = RefreshTokens::new(&rotated).open(token.expose());
         assert_eq!(opened, Some((session, Generation::FIRST)));
         assert_eq!(RefreshTokens::new(&keys(NEW)).open(token.expose()), None);

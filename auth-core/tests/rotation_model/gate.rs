@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore,
-    EmailChangeUndo, EmailConfirmation, Ending, Enrollee, EnrollmentId, EnrollmentStore,
-    EventFilter, EventStore, HousekeepingStore, NewEmailChange, NewMail, NewSession, NewUser,
-    OutboxStore, RevocationFeed, RevocationStore, SessionRotation, SessionStore, Store, StoreError,
-    ThrottleKey, ThrottleStore, TryBudget, UserChange, UserFilter, UserStore,
+    AccountChange, AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId,
+    EmailChangeStore, EmailChangeUndo, EmailConfirmation, Ending, Enrollee, EnrollmentId,
+    EnrollmentStore, EventFilter, EventStore, HousekeepingStore, NewEmailChange, NewMail,
+    NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
+    SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, Timestamp, User, UserId, Username,
@@ -171,7 +171,7 @@ impl AccountStore for GatedStore {
     async fn change_user(
         &self,
         id: UserId,
-        change: &UserChange,
+        change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
     ) -> Result<bool, StoreError> {

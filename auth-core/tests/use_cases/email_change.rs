@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth_core::audit::{Actor, AuditAct};
 use auth_core::mail::Mail;
 use auth_core::store::{EventFilter, Store};
-use auth_core::testing::link_token;
+use auth_core::testing::MailedLink;
 use auth_core::{
     Account, Administration, Administrator, AuthService, EmailChangeRequest, EmailVerification,
     Password, PasswordChange, Principal, RequestContext, TokenPair, User,
@@ -93,7 +93,7 @@ impl Case {
         let [mail] = mails.as_slice() else {
             panic!("not one mail: {mails:?}");
         };
-        (mail.clone(), link_token(&mail.text).unwrap().to_owned())
+        (mail.clone(), MailedLink::find(&mail.text).unwrap().token)
     }
 
     /// Asks for the address and confirms it; gives the token that undoes it.

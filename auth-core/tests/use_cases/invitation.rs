@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{EventFilter, Store, UserFilter};
-use auth_core::testing::link_token;
+use auth_core::testing::MailedLink;
 use auth_core::{
     Administrator, AuthError, AuthService, Enrollment, Login, Password, RegistrationMode,
     RequestContext, Superuser, UserId,
@@ -72,7 +72,7 @@ async fn s8_1_s8_8_the_link_makes_a_verified_plain_user_once(store: Arc<dyn Stor
         .engine
         .invite(by, "Alice@example.org", &context())
         .await;
-    let id = id.unwrap().as_uuid();
+    let id = id.unwrap();
     world.worker.deliver_due().await.unwrap();
     let mails = world.mails.take();
     let [mail] = mails.as_slice() else {
@@ -82,7 +82,7 @@ async fn s8_1_s8_8_the_link_makes_a_verified_plain_user_once(store: Arc<dyn Stor
     let base = "https://auth.example.org/api/register/accept/?token=ait_";
     assert!(mail.text.contains(base), "{}", mail.text);
     assert!(mail.text.contains("7 days"), "{}", mail.text);
-    let token = link_token(&mail.text).unwrap();
+    let token = &MailedLink::find(&mail.text).unwrap().token;
 
     // What is wrong with name and password is told, and the link stays good.
     let Err(AuthError::Validation(errors)) = try_accept(&world, token, "a b", "short").await else {

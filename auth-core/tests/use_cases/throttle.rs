@@ -1,11 +1,14 @@
 //! Guessing slows down.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::store::Store;
-use auth_core::{AuthError, AuthService, Login, Password, RequestContext, TokenPair};
+use auth_core::{
+    AuthError, AuthService, Login, LoginThrottle, Password, RequestContext, TokenPair,
+};
 
 use crate::support::on_each_store;
 use crate::world::{PASSWORD, World, code};
@@ -45,6 +48,22 @@ async fn guess(world: &World, client: Option<IpAddr>, name: &str) -> usize {
             }
         }
     }
+}
+
+async fn s5_1_a_host_sets_how_many_logins_may_fail(store: Arc<dyn Store>) {
+    let tries = |number| NonZeroU32::new(number).unwrap();
+    let throttled =
+        |throttle| World::with(Arc::clone(&store), |it| it.with_login_throttle(throttle));
+    let world = throttled(LoginThrottle::default().with_account_tries(tries(3)));
+    assert_eq!(guess(&world, None, "alice").await, 3);
+    let world = throttled(LoginThrottle::default().with_account_tries(tries(1000)));
+    assert_eq!(
+        guess(&world, None, "bob").await,
+        100,
+        "as many as NIST allows"
+    );
+    let world = throttled(LoginThrottle::default().with_network_tries(tries(4)));
+    assert_eq!(guess(&world, home(), "carol").await, 4);
 }
 
 async fn s5_1_s5_5_after_ten_failures_even_the_right_password_waits(store: Arc<dyn Store>) {
@@ -168,6 +187,7 @@ async fn an_unverified_address_is_no_failed_guess(store: Arc<dyn Store>) {
 }
 
 on_each_store!(
+    s5_1_a_host_sets_how_many_logins_may_fail,
     s5_1_s5_5_after_ten_failures_even_the_right_password_waits,
     s4_4_unknown_names_wait_after_as_many_tries,
     s5_2_an_attack_does_not_lock_the_owner_out,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth_core::mail::MailWorker;
 use auth_core::store::Store;
-use auth_core::testing::{Mailbox, ManualClock, link_token};
+use auth_core::testing::{Mailbox, MailedLink, ManualClock};
 use auth_core::{
     Account, Argon2Params, AuthError, AuthService, EmailChangeRequest, Engine, EngineBuilder,
     JwtKeys, Login, Password, PasswordHasher, Registration, RequestContext, SecretKey, SecretKeys,
@@ -81,7 +81,7 @@ impl World {
         let [mail] = mails.as_slice() else {
             panic!("not one mail: {mails:?}");
         };
-        link_token(&mail.text).unwrap().to_owned()
+        MailedLink::find(&mail.text).unwrap().token
     }
 
     pub(crate) async fn register_verified(&self, name: &str) -> UserId {

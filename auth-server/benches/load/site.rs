@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_core::testing::TokenMint;
 use auth_core::testing::postgres::TemporaryServer;
 use auth_core::{
-    Clock as _, Generation, JwtKeys, SecretKey, SecretKeys, SessionId, SystemClock, UserId,
+    Clock as _, Generation, JwtKeys, Principal, SecretKey, SecretKeys, SessionId, SystemClock,
+    UserId,
 };
 use sqlx::migrate::MigrateDatabase as _;
 use sqlx::{Connection as _, PgConnection, Postgres};
@@ -176,7 +178,8 @@ impl Site {
     pub(crate) fn bearer(&mut self, username: &str) -> Outcome<String> {
         let (user, session) = self.database.begin_session(username)?;
         let now = SystemClock.now();
-        let token = self.mint.access_token(user, session, &[], now)?;
+        let caller = Principal::new(user, session, now, now + Duration::from_secs(5 * 60));
+        let token = self.mint.access_token(&caller)?;
         Ok(format!("Bearer {}", token.expose()))
     }
 }

@@ -13,7 +13,7 @@ pub(super) async fn id_of(
     argument: &'static str,
 ) -> Result<UserId, CommandError> {
     if let Ok(id) = user.parse() {
-        return Ok(UserId::from_uuid(id));
+        return Ok(id);
     }
     let found = match Username::for_lookup(user) {
         Some(username) => store.find_credentials(&username).await?,

@@ -163,7 +163,6 @@ impl Operator {
         }
         let context = RequestContext::default();
         let invitation = self.engine.invite(BY, &flags.email, &context).await?;
-        let invitation = invitation.as_uuid();
         if flags.json {
             say(json!({ "email": flags.email, "invitation": invitation }));
         } else {

@@ -396,7 +396,7 @@ fn secret_keys(sources: &Sources) -> Result<Option<SecretKeys>, ConfigError> {
     for fallback in sources.list("secret_key_fallbacks") {
         let fallback =
             SecretKey::parse(fallback).map_err(|error| problem("secret_key_fallbacks", error))?;
-        keys = keys.with_fallback(fallback);
+        keys = keys.add_fallback(fallback);
     }
     Ok(Some(keys))
 }
@@ -433,7 +433,7 @@ fn jwt_secrets(sources: &Sources) -> Result<Option<JwtKeys>, ConfigError> {
     for fallback in sources.list("jwt_secret_key_fallbacks") {
         let fallback = SecretKey::parse(fallback)
             .map_err(|error| problem("jwt_secret_key_fallbacks", error))?;
-        let more = keys.with_fallback(fallback);
+        let more = keys.add_fallback(fallback);
         keys = more.map_err(|error| problem("jwt_secret_key_fallbacks", error))?;
     }
     Ok(Some(keys))

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use auth_core::testing::link_token;
+use auth_core::testing::MailedLink;
 use mail_parser::MessageParser;
 
 /// How long a test waits for what must happen before it fails.
@@ -27,14 +27,12 @@ impl Received {
         let [to] = message.to().unwrap().as_list().unwrap() else {
             panic!("not one recipient");
         };
-        let text = message.body_text(0).unwrap();
-        let start = text.find("http").unwrap();
-        let link = text[start..].split_whitespace().next().unwrap();
+        let link = MailedLink::find(&message.body_text(0).unwrap()).unwrap();
         Self {
             to: to.address().unwrap().to_owned(),
             subject: message.subject().unwrap().to_owned(),
-            token: link_token(&text).unwrap().to_owned(),
-            link: link.to_owned(),
+            token: link.token,
+            link: link.url,
         }
     }
 }

@@ -133,7 +133,7 @@ impl AuthApi {
     ) -> Result<Response<ApiBody>, ApiError> {
         let (caller, context) = self.caller(&request)?;
         let id = route.parameter(request.uri().path());
-        let id = id.and_then(|id| id.parse().ok().map(SessionId::from_uuid));
+        let id = id.and_then(|id| id.parse::<SessionId>().ok());
         let session = id.ok_or(AuthError::NotFound)?;
         let ended = account.end_own_session(&caller, session, &context).await;
         ended.map_err(refused)?;

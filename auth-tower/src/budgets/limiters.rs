@@ -65,7 +65,7 @@ impl Limiters {
             resend_verification: limiter(budgets.resend_verification),
             register: limiter(budgets.register),
             account: limiter(budgets.account),
-            admin: limiter(budgets.admin),
+            admin: limiter(budgets.administration),
         }
     }
 

@@ -81,7 +81,7 @@ pub struct RequestBudgets {
     resend_verification: Budget,
     register: Budget,
     account: Budget,
-    admin: Budget,
+    administration: Budget,
 }
 
 impl Default for RequestBudgets {
@@ -101,7 +101,7 @@ impl Default for RequestBudgets {
             resend_verification: budget(20, 30_000),
             register: budget(300, 200),
             account: budget(300, 200),
-            admin: budget(300, 200),
+            administration: budget(300, 200),
         }
     }
 }
@@ -158,8 +158,8 @@ impl RequestBudgets {
 
     /// Replaces the budget of requests that administer accounts.
     #[must_use]
-    pub const fn with_admin(mut self, budget: Budget) -> Self {
-        self.admin = budget;
+    pub const fn with_administration(mut self, budget: Budget) -> Self {
+        self.administration = budget;
         self
     }
 }

@@ -26,7 +26,7 @@ pub struct JwksClient {
     url: Url,
     keys: VerifyingKeys,
     interval: Duration,
-    floor: Duration,
+    min_interval: Duration,
     /// The `ETag` of the keys that are in use.
     tag: Mutex<Option<HeaderValue>>,
 }
@@ -36,7 +36,7 @@ impl JwksClient {
     pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 
     /// How long there is at least between two fetches, unless it is said otherwise.
-    pub const DEFAULT_FLOOR: Duration = Duration::from_secs(10);
+    pub const DEFAULT_MIN_INTERVAL: Duration = Duration::from_secs(10);
 
     /// Prepares to fetch from a URL the keys that are for this algorithm.
     ///
@@ -55,7 +55,7 @@ impl JwksClient {
             url,
             keys: VerifyingKeys::for_algorithm(algorithm),
             interval: Self::DEFAULT_INTERVAL,
-            floor: Self::DEFAULT_FLOOR,
+            min_interval: Self::DEFAULT_MIN_INTERVAL,
             tag: Mutex::new(None),
         })
     }
@@ -67,8 +67,8 @@ impl JwksClient {
     }
 
     /// How long there is at least between two fetches (default 10 seconds).
-    pub const fn with_floor(mut self, floor: Duration) -> Self {
-        self.floor = floor;
+    pub const fn with_min_interval(mut self, min_interval: Duration) -> Self {
+        self.min_interval = min_interval;
         self
     }
 
@@ -93,10 +93,10 @@ impl JwksClient {
         let keep = async {
             loop {
                 let fetched = self.fetch().await;
-                sleep(self.floor).await;
+                sleep(self.min_interval).await;
                 match fetched {
                     Ok(()) => {
-                        let rest = self.interval.saturating_sub(self.floor);
+                        let rest = self.interval.saturating_sub(self.min_interval);
                         // Early where a key is missing, and else when the time has come.
                         let _ = timeout(rest, self.keys.unknown_key_seen()).await;
                     }
@@ -151,7 +151,7 @@ impl fmt::Debug for JwksClient {
             .field("host", &self.url.host_str())
             .field("keys", &self.keys)
             .field("interval", &self.interval)
-            .field("floor", &self.floor)
+            .field("min_interval", &self.min_interval)
             .finish_non_exhaustive()
     }
 }

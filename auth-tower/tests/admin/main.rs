@@ -332,7 +332,7 @@ async fn a_refusal_of_the_service_is_told() {
 #[tokio::test]
 async fn s5_8_administration_has_a_budget_of_its_own() {
     let one = Budget::new(NonZeroU32::MIN, Duration::from_secs(3_600));
-    let budgets = RequestBudgets::default().with_admin(one);
+    let budgets = RequestBudgets::default().with_administration(one);
     let service = Arc::default();
     let api = admin_api(&service).with_request_budgets(budgets);
     let ask = async |path: &str| {

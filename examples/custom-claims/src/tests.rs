@@ -25,7 +25,7 @@ async fn a_caller_with_any_claims_is_made_in_one_line() {
         permissions: vec!["stay".to_owned()],
     };
     let caller = principal().with_claims(&ExtraClaims::new(&globex).unwrap());
-    let answer = greeting(app(auth.engine()), auth.issue(&caller).expose()).await;
+    let answer = greeting(app(auth.engine()), auth.access_token(&caller).expose()).await;
     assert_eq!(
         answer,
         (200, "Hello, user of globex who may stay.\n".to_owned())
@@ -35,7 +35,7 @@ async fn a_caller_with_any_claims_is_made_in_one_line() {
 #[tokio::test]
 async fn a_token_without_the_claims_is_to_be_refreshed() {
     let auth = TestAuth::new().await;
-    let token = auth.issue(&principal());
+    let token = auth.access_token(&principal());
     let (status, body) = greeting(app(auth.engine()), token.expose()).await;
     assert_eq!(status, 401);
     assert!(body.contains("token_invalid"), "{body}");

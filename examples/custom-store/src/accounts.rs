@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use auth_core::UserId;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
-use auth_core::store::{AccountStore, Ending, StoreError, UserChange};
+use auth_core::store::{AccountChange, AccountStore, Ending, StoreError};
 
 use crate::{MemoryStore, Tables};
 
@@ -13,7 +13,7 @@ impl AccountStore for MemoryStore {
     async fn change_user(
         &self,
         id: UserId,
-        change: &UserChange,
+        change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
     ) -> Result<bool, StoreError> {

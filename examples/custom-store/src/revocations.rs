@@ -40,7 +40,7 @@ impl RevocationFeed for Feed {
         let second = Duration::from_secs(1);
         let _ = tokio::time::timeout(second, self.0.changed()).await;
         let revocations = self.0.borrow_and_update().clone();
-        Ok(RevocationNews::new(revocations, true))
+        Ok(RevocationNews::complete(revocations))
     }
 }
 

@@ -12,7 +12,7 @@ async fn a_caller_out_of_thin_air_is_greeted_until_the_token_expires() {
     let auth = TestAuth::new().await;
     let app = app(auth.engine());
     let caller = principal();
-    let token = format!("Bearer {}", auth.issue(&caller).expose());
+    let token = format!("Bearer {}", auth.access_token(&caller).expose());
     let me = || request().path("/me").header("authorization", &token);
     let greeting = format!("Hello, user {}.\n", caller.user_id);
     assert_eq!(me().reply(&app).await.body(), &greeting);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
-use crate::store::{AccountStore, Ending, StoreError, UserChange};
+use crate::store::{AccountChange, AccountStore, Ending, StoreError};
 use crate::{PasswordHash, UserId};
 
 #[async_trait]
@@ -17,7 +17,7 @@ impl AccountStore for PostgresStore {
     async fn change_user(
         &self,
         id: UserId,
-        change: &UserChange,
+        change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
     ) -> Result<bool, StoreError> {
@@ -74,7 +74,7 @@ async fn update(
     pool: &PgPool,
     delivery: RevocationDelivery,
     id: UserId,
-    change: &UserChange,
+    change: &AccountChange,
     ending: &Ending,
     events: &[AuditEvent],
 ) -> Result<Change, Error> {

@@ -92,13 +92,13 @@ impl RevocationFeed for Feed {
                 notified = self.connection.try_recv() => {
                     let lost = || StoreError::Unavailable("the listening connection is lost".into());
                     let notified = notified.map_err(error::store_error)?.ok_or_else(lost)?;
-                    return Ok(RevocationNews::new(self.heard(notified.payload()), false));
+                    return Ok(RevocationNews::partial(self.heard(notified.payload())));
                 }
             },
         }
         let revocations = self.poll().await.map_err(error::store_error)?;
         self.next_poll = Instant::now() + POLL_INTERVAL;
-        Ok(RevocationNews::new(revocations, true))
+        Ok(RevocationNews::complete(revocations))
     }
 }
 

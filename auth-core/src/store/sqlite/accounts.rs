@@ -6,7 +6,7 @@ use sqlx::{Error, SqliteConnection, SqlitePool};
 use super::{SqliteStore, email_changes, error::store_error, events, revocations, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
-use crate::store::{AccountStore, Ending, StoreError, UserChange};
+use crate::store::{AccountChange, AccountStore, Ending, StoreError};
 use crate::{PasswordHash, UserId};
 
 #[async_trait]
@@ -14,7 +14,7 @@ impl AccountStore for SqliteStore {
     async fn change_user(
         &self,
         id: UserId,
-        change: &UserChange,
+        change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
     ) -> Result<bool, StoreError> {
@@ -49,7 +49,7 @@ async fn is_last_superuser(connection: &mut SqliteConnection, id: UserId) -> Res
 async fn update(
     pool: &SqlitePool,
     id: UserId,
-    change: &UserChange,
+    change: &AccountChange,
     ending: &Ending,
     events: &[AuditEvent],
 ) -> Result<Change, Error> {

@@ -51,7 +51,7 @@ impl RevocationFeed for Feed {
         let _ = timeout_at(self.next_poll, self.revoked.changed()).await;
         let revocations = self.poll().await.map_err(store_error)?;
         self.next_poll = Instant::now() + POLL_INTERVAL;
-        Ok(RevocationNews::new(revocations, true))
+        Ok(RevocationNews::complete(revocations))
     }
 }
 

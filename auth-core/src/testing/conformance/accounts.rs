@@ -9,41 +9,41 @@ use super::fixtures::{
 use crate::audit::AuditEvent;
 use crate::revocation::RevokedTokens;
 use crate::store::{
-    EventFilter, NewSession, NewUser, PasswordReplacement, Store, StoreError, UserChange,
+    AccountChange, EventFilter, NewSession, NewUser, PasswordReplacement, Store, StoreError,
 };
 use crate::{RevocationReason, Roles, SessionId, UserId};
 
 const REASON: RevocationReason = RevocationReason::Administrative;
 
-fn activity(is_active: bool) -> UserChange {
-    UserChange {
+fn activity(is_active: bool) -> AccountChange {
+    AccountChange {
         is_active: Some(is_active),
-        ..UserChange::new(now())
+        ..AccountChange::new(now())
     }
 }
 
-fn privilege(is_superuser: bool) -> UserChange {
-    UserChange {
+fn privilege(is_superuser: bool) -> AccountChange {
+    AccountChange {
         is_superuser: Some(is_superuser),
-        ..UserChange::new(now())
+        ..AccountChange::new(now())
     }
 }
 
-fn roles(roles: &[&str]) -> UserChange {
-    UserChange {
+fn roles(roles: &[&str]) -> AccountChange {
+    AccountChange {
         roles: Some(Roles::parse(roles.iter().copied()).unwrap()),
-        ..UserChange::new(now())
+        ..AccountChange::new(now())
     }
 }
 
-fn password(replacement: PasswordReplacement) -> UserChange {
-    UserChange::of_password(replacement, now())
+fn password(replacement: PasswordReplacement) -> AccountChange {
+    AccountChange::of_password(replacement, now())
 }
 
 async fn change(
     store: &Arc<dyn Store>,
     id: UserId,
-    change: UserChange,
+    change: AccountChange,
     told: &AuditEvent,
 ) -> Result<bool, StoreError> {
     let events = slice::from_ref(told);
@@ -314,8 +314,8 @@ pub async fn a_change_that_is_refused_leaves_nothing(store: Arc<dyn Store>) {
 }
 
 /// Shuts the user out, takes the privilege, and gives a role and a password; with an event for each.
-fn everything(replacement: PasswordReplacement) -> (UserChange, [AuditEvent; 4]) {
-    let change = UserChange {
+fn everything(replacement: PasswordReplacement) -> (AccountChange, [AuditEvent; 4]) {
+    let change = AccountChange {
         is_active: Some(false),
         is_superuser: Some(false),
         password: Some(replacement),

@@ -10,8 +10,8 @@ use super::fixtures::{
 use crate::mail::MailKind;
 use crate::revocation::RevokedTokens;
 use crate::store::{
-    EmailChange, EmailChangeId, EmailChangeUndo, EmailConfirmation, EventFilter, NewEmailChange,
-    NewMail, NewUser, PasswordReplacement, Store, StoreError, UserChange,
+    AccountChange, EmailChange, EmailChangeId, EmailChangeUndo, EmailConfirmation, EventFilter,
+    NewEmailChange, NewMail, NewUser, PasswordReplacement, Store, StoreError,
 };
 use crate::{RevocationReason, Timestamp, User, UserId};
 
@@ -158,7 +158,7 @@ pub async fn s8_1_a_pending_change_ends_with_the_password(store: Arc<dyn Store>)
     let pending = request(&store, alice.id, "newer@example.org").await;
     let of_bob = request(&store, bob.id, "bobby@example.org").await;
     let replace = async |replacement| {
-        let change = UserChange::of_password(replacement, now());
+        let change = AccountChange::of_password(replacement, now());
         let (ending, events) = (ending(REASON), [event()]);
         store.change_user(alice.id, &change, &ending, &events).await
     };

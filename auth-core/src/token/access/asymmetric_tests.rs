@@ -56,7 +56,7 @@ fn s6_1_a_token_of_an_asymmetric_key_names_it() {
         let ring = JwtKeys::asymmetric(key(pem));
         let (user, _, token) = issue(&ring, &["editor"]);
         let expected = json!({
-            "typ": "at+jwt", "alg": algorithm.name(), "kid": key(pem).public_key().id(),
+            "typ": "at+jwt", "alg": algorithm.as_str(), "kid": key(pem).public_key().id(),
         });
         assert_eq!(part(token.expose(), 0), expected);
         let principal = verifier(&ring).verify(token.expose()).unwrap();
@@ -96,7 +96,7 @@ fn s6_3_a_public_key_is_no_secret() {
             }
         }
         for form in forms {
-            for alg in ["HS256", "HS384", "HS512", algorithm.name(), "none"] {
+            for alg in ["HS256", "HS384", "HS512", algorithm.as_str(), "none"] {
                 let header = json!({"typ": "at+jwt", "alg": alg, "kid": members["kid"]});
                 let forged = signed(&header, |message| {
                     hmac(&form)
@@ -142,20 +142,20 @@ fn s6_4_a_ring_holds_keys_of_one_algorithm() {
     for (algorithm, pem, _) in ASYMMETRIC {
         let ring = || JwtKeys::asymmetric(key(pem));
         for (other, _, other_pem) in ASYMMETRIC.iter().filter(|other| other.0 != algorithm) {
-            let refused = ring().with_public_key(public(other_pem)).unwrap_err();
+            let refused = ring().add_public_key(public(other_pem)).unwrap_err();
             let expected = KeyError::OtherAlgorithm {
                 found: *other,
                 expected: algorithm,
             };
             assert_eq!(refused, expected);
         }
-        assert!(ring().with_fallback(secret(OTHER)).is_err());
-        let mixed = JwtKeys::hs256(secret(OTHER)).with_public_key(key(pem).public_key().clone());
+        assert!(ring().add_fallback(secret(OTHER)).is_err());
+        let mixed = JwtKeys::hs256(secret(OTHER)).add_public_key(key(pem).public_key().clone());
         assert!(mixed.is_err());
-        let twice = ring().with_public_key(key(pem).public_key().clone());
+        let twice = ring().add_public_key(key(pem).public_key().clone());
         assert_eq!(twice.unwrap_err(), KeyError::Duplicate);
     }
-    let twice = JwtKeys::hs256(secret(OTHER)).with_fallback(secret(OTHER));
+    let twice = JwtKeys::hs256(secret(OTHER)).add_fallback(secret(OTHER));
     assert_eq!(twice.unwrap_err(), KeyError::Duplicate);
 }
 
@@ -179,7 +179,7 @@ fn s13_4_a_key_is_published_then_signs_then_is_retired_and_no_token_is_refused()
     let (old, new) = (generated(), generated());
     let alone = |key: &PrivateKey| JwtKeys::asymmetric(key.clone());
     let beside = |key: &PrivateKey, other: &PrivateKey| {
-        let ring = alone(key).with_public_key(other.public_key().clone());
+        let ring = alone(key).add_public_key(other.public_key().clone());
         ring.unwrap()
     };
     let keys = VerifyingKeys::from(&alone(&old));
@@ -276,7 +276,7 @@ fn a_well_formed_token_of_an_unknown_key_asks_for_it() {
 fn s6_18_the_jwks_shows_every_public_key_and_no_secret() {
     let (own, next) = (generated(), generated());
     let ring = JwtKeys::asymmetric(own.clone());
-    let ring = ring.with_public_key(next.public_key().clone()).unwrap();
+    let ring = ring.add_public_key(next.public_key().clone()).unwrap();
     let shown: Value = serde_json::from_str(&verifier(&ring).jwks().document).unwrap();
     let ids: Vec<_> = shown["keys"]
         .as_array()

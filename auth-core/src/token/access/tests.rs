@@ -238,7 +238,7 @@ fn s6_5_a_header_that_brings_a_key_is_refused() {
 
 #[test]
 fn s6_6_a_key_id_only_looks_up_a_key() {
-    let ring = keys().with_fallback(secret(OTHER)).unwrap();
+    let ring = keys().add_fallback(secret(OTHER)).unwrap();
     let ring_verifier = verifier(&ring);
     let (_, _, token) = issue(&ring, &[]);
     let kid = part(token.expose(), 0)["kid"].clone();
@@ -274,9 +274,9 @@ fn s6_6_a_key_id_only_looks_up_a_key() {
 
 #[test]
 fn s13_4_tokens_of_an_earlier_key_verify_until_it_is_retired() {
-    let old = keys().with_fallback(secret(OTHER)).unwrap();
+    let old = keys().add_fallback(secret(OTHER)).unwrap();
     let new = JwtKeys::hs256(secret(OTHER))
-        .with_fallback(secret(SECRET))
+        .add_fallback(secret(SECRET))
         .unwrap();
     let (_, _, token) = issue(&old, &[]);
     assert!(verifier(&new).verify(token.expose()).is_ok());

@@ -48,7 +48,7 @@ impl AuthApi {
             max_body: self.max_body,
         };
         let user = route.parameter(request.uri().path());
-        let user = user.and_then(|id| id.parse().ok().map(UserId::from_uuid));
+        let user = user.and_then(|id| id.parse::<UserId>().ok());
         match (endpoint, request.method(), user) {
             (AdminEndpoint::Users, &Method::POST, _) => call.create_user(request).await,
             (AdminEndpoint::Users, _, _) => call.list_users(request.uri()).await,

@@ -65,7 +65,7 @@ impl Call<'_> {
         let mut query = Query::read(uri, &["user", "kind", "cursor", "limit"]);
         let mut filter = EventFilter::default();
         filter.user = query.parsed("user", "must be the id of a user", |text| {
-            text.parse().ok().map(UserId::from_uuid)
+            text.parse::<UserId>().ok()
         });
         filter.kind = query.parsed("kind", "must be the name of a kind of event", |text| {
             let is_name = text
