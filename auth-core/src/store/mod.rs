@@ -7,6 +7,8 @@
 #![cfg_attr(not(feature = "sqlite"), doc = "\n[`SqliteStore`]: crate#features")]
 
 mod accounts;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod batch;
 mod email_changes;
 mod enrollments;
 mod events;

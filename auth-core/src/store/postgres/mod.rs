@@ -1,7 +1,6 @@
 //! The PostgreSQL store.
 
 mod accounts;
-mod batch;
 mod connection;
 mod email_changes;
 mod enrollments;
@@ -56,8 +55,8 @@ const MAX_ATTEMPTS: u32 = 6;
 pub struct PostgresStore {
     pool: PgPool,
     health: Arc<Health>,
-    reads: Reads,
-    revocations: Revocations,
+    reads: Arc<Reads>,
+    revocations: Arc<Revocations>,
     delivery: RevocationDelivery,
 }
 
@@ -114,13 +113,7 @@ impl PostgresStore {
         connection::warn_of_weak_tls(&options);
         let health = Arc::new(Health::default());
         let pool = connection::watch(pool, Arc::clone(&health)).connect_lazy_with(options);
-        Self {
-            pool,
-            health,
-            reads: Reads::default(),
-            revocations: Revocations::default(),
-            delivery: RevocationDelivery::default(),
-        }
+        Self::over(pool, health)
     }
 
     /// Uses a pool of the host application as it is.
@@ -129,11 +122,15 @@ impl PostgresStore {
     /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
+        Self::over(pool, Arc::default())
+    }
+
+    fn over(pool: PgPool, health: Arc<Health>) -> Self {
         Self {
+            reads: sessions::reads(&pool),
             pool,
-            health: Arc::default(),
-            reads: Reads::default(),
-            revocations: Revocations::default(),
+            health,
+            revocations: sessions::revocations(),
             delivery: RevocationDelivery::default(),
         }
     }

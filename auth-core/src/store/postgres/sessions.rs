@@ -1,18 +1,23 @@
 //! Sessions in PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::batch::{Batches, Limits};
 use super::{
-    PostgresStore, Replay, RevocationDelivery, events, notification, revocations, rows, throttle,
+    ACQUIRE_TIMEOUT, PostgresStore, Replay, RevocationDelivery, events, notification, revocations,
+    rows, throttle,
 };
 use crate::audit::AuditEvent;
+use crate::store::batch::{Batches, Limits};
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
+
+/// How long a statement may take that many wait for.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[async_trait]
 impl SessionStore for PostgresStore {
@@ -29,7 +34,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.reads.0.call(self, id).await
+        self.reads.call(self, id).await
     }
 
     async fn list_sessions(
@@ -71,7 +76,7 @@ impl SessionStore for PostgresStore {
             ending: *ending,
             event: event.clone(),
         };
-        self.revocations.0.call(self, revocation).await
+        self.revocations.call(self, revocation).await
     }
 
     async fn revoke_user_sessions(
@@ -112,43 +117,41 @@ impl SessionStore for PostgresStore {
 }
 
 /// Reads of single sessions, of which one statement serves those that come at the same time.
-#[derive(Clone, Debug)]
-pub(super) struct Reads(Arc<Batches<SessionId, Option<Session>>>);
+pub(super) type Reads = Batches<PostgresStore, SessionId, Option<Session>>;
 
-impl Default for Reads {
-    fn default() -> Self {
-        let limits = Limits {
-            statements: 4,
-            calls: READ_TOGETHER,
-        };
-        let batches = Batches::new(limits, |store, ids| {
-            Box::pin(async move { store.run(Replay::Safe, || select(&store.pool, &ids)).await })
-        });
-        Self(Arc::new(batches))
-    }
+/// Leaves most connections of the pool to everything else.
+pub(super) fn reads(pool: &PgPool) -> Arc<Reads> {
+    let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+    let limits = Limits {
+        statements: (connections / 4).max(1),
+        calls: READ_TOGETHER,
+        statement: STATEMENT_TIMEOUT,
+        queue: ACQUIRE_TIMEOUT,
+    };
+    Arc::new(Batches::new(limits, |store, ids| {
+        Box::pin(async move { store.run(Replay::Safe, || select(&store.pool, &ids)).await })
+    }))
 }
 
 /// Ends of single sessions, of which one statement serves those that come at the same time.
-#[derive(Clone, Debug)]
-pub(super) struct Revocations(Arc<Batches<Revocation, Option<UserId>>>);
+pub(super) type Revocations = Batches<PostgresStore, Revocation, Option<UserId>>;
 
-impl Default for Revocations {
-    fn default() -> Self {
-        // Commits that notify wait for each other, each for its flush to the disk.
-        let limits = Limits {
-            statements: 1,
-            calls: 64,
-        };
-        let batches = Batches::new(limits, |store, revocations| {
-            Box::pin(async move {
-                // A second run may say that a session had ended before, which it then has: better
-                // than a logout that fails.
-                let revoke = || revoke(&store.pool, store.delivery, &revocations);
-                store.run(Replay::Safe, revoke).await
-            })
-        });
-        Self(Arc::new(batches))
-    }
+/// One statement at a time: commits that notify wait for each other, each for its flush to the disk.
+pub(super) fn revocations() -> Arc<Revocations> {
+    let limits = Limits {
+        statements: 1,
+        calls: 64,
+        statement: STATEMENT_TIMEOUT,
+        queue: ACQUIRE_TIMEOUT,
+    };
+    Arc::new(Batches::new(limits, |store, revocations| {
+        Box::pin(async move {
+            // A second run may say that a session had ended before, which it then has: better
+            // than a logout that fails.
+            let revoke = || revoke(&store.pool, store.delivery, &revocations);
+            store.run(Replay::Safe, revoke).await
+        })
+    }))
 }
 
 /// A session to be ended.
@@ -252,7 +255,7 @@ async fn end_oldest(
 
 /// Sessions with what a refresh asks of their owners.
 macro_rules! select_sessions {
-    ($condition:literal) => {
+    ($rest:literal) => {
         concat!(
             "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                     s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
@@ -260,7 +263,7 @@ macro_rules! select_sessions {
              FROM auth_sessions AS s
              JOIN auth_users AS u ON u.id = s.user_id
              WHERE ",
-            $condition,
+            $rest,
         )
     };
 }

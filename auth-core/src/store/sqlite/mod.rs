@@ -26,13 +26,14 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+use self::sessions::{Revocations, Rotations};
 use crate::store::{Store, StoreError};
 
 /// A [`Store`] in an SQLite file.
 ///
 /// Cheap to clone; the clones share their connections. All writes of a process go over one
-/// connection, so that they wait for each other instead of failing; several processes may share
-/// the file.
+/// connection, so that they wait for each other instead of failing, and rotations and logouts that
+/// come together share a commit; several processes may share the file.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,6 +49,8 @@ use crate::store::{Store, StoreError};
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    rotations: Arc<Rotations>,
+    revocations: Arc<Revocations>,
     /// Changes when this process has revoked something.
     revoked: Arc<watch::Sender<()>>,
 }
@@ -87,6 +90,8 @@ impl SqliteStore {
         Self {
             writer,
             readers,
+            rotations: sessions::rotations(),
+            revocations: sessions::revocations(),
             revoked: Arc::new(watch::Sender::new(())),
         }
     }

@@ -1,11 +1,15 @@
 //! Sessions in SQLite.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::{Error, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::{SqliteStore, error::store_error, events, revocations, rows, throttle};
 use crate::audit::AuditEvent;
+use crate::store::batch::{Batches, Limits};
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
@@ -40,7 +44,7 @@ impl SessionStore for SqliteStore {
         &self,
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
-        rotate(&self.writer, rotation).await.map_err(store_error)
+        self.rotations.call(self, *rotation).await
     }
 
     async fn touch_session(
@@ -60,9 +64,14 @@ impl SessionStore for SqliteStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError> {
-        let outcome = revoke(&self.writer, id, ending, event).await;
+        let revocation = Revocation {
+            id,
+            ending: *ending,
+            event: event.clone(),
+        };
+        let outcome = self.revocations.call(self, revocation).await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)
+        outcome
     }
 
     async fn revoke_user_sessions(
@@ -86,6 +95,46 @@ impl SessionStore for SqliteStore {
         self.tell_of_revocations();
         outcome.map_err(store_error)
     }
+}
+
+/// There is one writer: who comes while it commits shares the next commit.
+const SHARED_COMMITS: Limits = Limits {
+    statements: 1,
+    calls: 64,
+    statement: Duration::from_secs(30),
+    queue: Duration::from_secs(10),
+};
+
+/// Rotations, of which one transaction serves those that come at the same time.
+pub(super) type Rotations = Batches<SqliteStore, SessionRotation, Option<Session>>;
+
+pub(super) fn rotations() -> Arc<Rotations> {
+    Arc::new(Batches::new(SHARED_COMMITS, |store, rotations| {
+        Box::pin(async move {
+            let rotated = rotate_all(&store.writer, &rotations).await;
+            rotated.map_err(store_error)
+        })
+    }))
+}
+
+/// Ends of single sessions, of which one transaction serves those that come at the same time.
+pub(super) type Revocations = Batches<SqliteStore, Revocation, Option<UserId>>;
+
+pub(super) fn revocations() -> Arc<Revocations> {
+    Arc::new(Batches::new(SHARED_COMMITS, |store, revocations| {
+        Box::pin(async move {
+            let revoked = revoke_all(&store.writer, &revocations).await;
+            revoked.map_err(store_error)
+        })
+    }))
+}
+
+/// A session to be ended.
+#[derive(Clone)]
+pub(super) struct Revocation {
+    id: SessionId,
+    ending: Ending,
+    event: AuditEvent,
 }
 
 async fn insert(
@@ -187,8 +236,24 @@ async fn select_live(
     .collect()
 }
 
+async fn rotate_all(
+    pool: &SqlitePool,
+    rotations: &[SessionRotation],
+) -> Result<Vec<Option<Session>>, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut sessions = Vec::with_capacity(rotations.len());
+    for rotation in rotations {
+        sessions.push(rotate(&mut transaction, rotation).await?);
+    }
+    transaction.commit().await?;
+    Ok(sessions)
+}
+
 /// The user's columns come by subqueries, since `RETURNING` sees the updated table alone.
-async fn rotate(pool: &SqlitePool, rotation: &SessionRotation) -> Result<Option<Session>, Error> {
+async fn rotate(
+    connection: &mut SqliteConnection,
+    rotation: &SessionRotation,
+) -> Result<Option<Session>, Error> {
     let Some(next) = rotation.from.next() else {
         return Ok(None);
     };
@@ -212,7 +277,7 @@ async fn rotate(pool: &SqlitePool, rotation: &SessionRotation) -> Result<Option<
     .bind(rotation.at.unix_micros())
     .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
     .bind(rotation.used_after.map(Timestamp::unix_micros))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows.first().map(rows::session).transpose()
 }
@@ -237,14 +302,25 @@ async fn touch(
     .map(drop)
 }
 
+async fn revoke_all(
+    pool: &SqlitePool,
+    revocations: &[Revocation],
+) -> Result<Vec<Option<UserId>>, Error> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut owners = Vec::with_capacity(revocations.len());
+    for revocation in revocations {
+        owners.push(revoke(&mut transaction, revocation).await?);
+    }
+    transaction.commit().await?;
+    Ok(owners)
+}
+
 /// Ends an expired session too: another process's clock may run behind ours.
 async fn revoke(
-    pool: &SqlitePool,
-    id: SessionId,
-    ending: &Ending,
-    event: &AuditEvent,
+    connection: &mut SqliteConnection,
+    revocation: &Revocation,
 ) -> Result<Option<UserId>, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let Revocation { id, ending, event } = revocation;
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = ?2, revoked_reason = ?3
@@ -254,18 +330,17 @@ async fn revoke(
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
     .bind(ending.reason.as_str())
-    .fetch_all(&mut *transaction)
+    .fetch_all(&mut *connection)
     .await?;
     let Some(row) = ended.first() else {
         return Ok(None);
     };
-    revocations::record_sessions(&mut transaction, [id], ending.remembered_until).await?;
+    revocations::record_sessions(&mut *connection, [*id], ending.remembered_until).await?;
     let user = UserId::from_uuid(row.try_get("user_id")?);
     let was_live = row.try_get("was_live")?;
     if was_live {
-        events::insert(&mut *transaction, &event.clone().about(user)).await?;
+        events::insert(connection, &event.clone().about(user)).await?;
     }
-    transaction.commit().await?;
     Ok(was_live.then_some(user))
 }
 

@@ -40,25 +40,30 @@ pub async fn finds_a_session_as_it_was_begun(store: Arc<dyn Store>) {
 
 /// Of many who ask at once, for sessions that are there or not, each gets its own.
 pub async fn finds_each_session_of_many_at_once(store: Arc<dyn Store>) {
-    let alice = create(&store, "alice").await;
-    let mut ids = Vec::new();
-    for _ in 0..CROWD / 4 {
-        ids.push(begin_session(&store, &alice).await.id);
+    let mut begun = Vec::new();
+    for number in 0..CROWD / 4 {
+        let user = create(&store, &format!("user-{number}")).await;
+        let session = begin_session(&store, &user).await;
+        let owner = SessionOwner {
+            email_verified: user.user.email_verified_at.is_some(),
+            ..SessionOwner::new(user.user.id)
+        };
+        let session = Session::new(session.id, owner, session.created_at, session.expires_at);
+        begun.push(session);
     }
-    let found = race(CROWD, |index| {
+    let answers = race(CROWD, |index| {
         let store = Arc::clone(&store);
         // Two ask for the same one, and one in three for none.
-        let begun = ids.get(index / 2).copied();
-        let id = begun.filter(|_| index % 3 > 0);
+        let expected = begun.get(index / 2).filter(|_| index % 3 > 0).cloned();
         async move {
+            let id = expected.as_ref().map(|session| session.id);
             let asked = id.unwrap_or_else(SessionId::generate);
-            let found = store.find_session(asked).await.unwrap();
-            (id, found.map(|session| session.id))
+            (expected, store.find_session(asked).await.unwrap())
         }
     })
     .await;
-    for (begun, found) in found {
-        assert_eq!(begun, found);
+    for (expected, found) in answers {
+        assert_eq!(found, expected);
     }
 }
 

@@ -4,37 +4,43 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::PostgresStore;
 use crate::store::StoreError;
 
-/// How much is shared.
+/// How much is shared, and how long it may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// The statements that may be under way at once.
     pub(super) statements: usize,
     /// The calls that one statement serves at most.
     pub(super) calls: usize,
+    /// How long a statement may take: many wait for it, and one that hangs must not keep its place.
+    pub(super) statement: Duration,
+    /// How long a call may wait for its statement to begin.
+    pub(super) queue: Duration,
 }
 
 /// The answers to the calls, in their order.
-type Answers<A> = Pin<Box<dyn Future<Output = Result<Vec<A>, StoreError>> + Send>>;
+pub(super) type Answers<A> = Pin<Box<dyn Future<Output = Result<Vec<A>, StoreError>> + Send>>;
 
 /// Runs the statement that serves the calls.
-type Serve<Q, A> = fn(PostgresStore, Vec<Q>) -> Answers<A>;
+type Serve<S, Q, A> = fn(S, Vec<Q>) -> Answers<A>;
 
 /// Calls of one kind.
 ///
-/// While fewer statements are under way than may be at once, a call is served alone and at once.
-/// Else it waits until one of them has come back, and shares the next one with all who wait. Every
-/// call is answered after the commit of its statement, which has begun after the call. A call that
-/// is dropped before its statement begins is not served; after that it is, as the others are.
-pub(super) struct Batches<Q, A> {
+/// While fewer statements are under way than may be at once, one begins at once, for the call and
+/// whoever else has come by then. Else a call waits until one of them has come back, and shares the
+/// next one with all who wait. Every call is answered after the commit of its statement, which has
+/// begun after the call. A call that is dropped before its statement begins is not served; after
+/// that it is, as the others are.
+pub(super) struct Batches<S, Q, A> {
     queue: Mutex<Queue<Q, A>>,
     limits: Limits,
-    serve: Serve<Q, A>,
+    serve: Serve<S, Q, A>,
 }
 
 struct Queue<Q, A> {
@@ -44,15 +50,17 @@ struct Queue<Q, A> {
 
 struct Call<Q, A> {
     question: Q,
+    since: Instant,
     answer: oneshot::Sender<Result<A, StoreError>>,
 }
 
-impl<Q, A> Batches<Q, A>
+impl<S, Q, A> Batches<S, Q, A>
 where
+    S: Clone + Send + Sync + 'static,
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
-    pub(super) fn new(limits: Limits, serve: Serve<Q, A>) -> Self {
+    pub(super) fn new(limits: Limits, serve: Serve<S, Q, A>) -> Self {
         let queue = Queue {
             under_way: 0,
             waiting: Vec::new(),
@@ -64,13 +72,13 @@ where
         }
     }
 
-    pub(super) async fn call(
-        self: &Arc<Self>,
-        store: &PostgresStore,
-        question: Q,
-    ) -> Result<A, StoreError> {
+    pub(super) async fn call(self: &Arc<Self>, store: &S, question: Q) -> Result<A, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let call = Call { question, answer };
+        let call = Call {
+            question,
+            since: Instant::now(),
+            answer,
+        };
         let may_begin = {
             let mut queue = self.lock();
             queue.waiting.push(call);
@@ -96,7 +104,7 @@ where
     }
 }
 
-impl<Q, A> fmt::Debug for Batches<Q, A> {
+impl<S, Q, A> fmt::Debug for Batches<S, Q, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches")
             .field("limits", &self.limits)
@@ -105,21 +113,18 @@ impl<Q, A> fmt::Debug for Batches<Q, A> {
 }
 
 /// One of the statements that may be under way at once.
-struct Turn<Q, A>
-where
-    Q: Clone + Send + 'static,
-    A: Send + 'static,
-{
-    batches: Arc<Batches<Q, A>>,
+struct Turn<S, Q, A> {
+    batches: Arc<Batches<S, Q, A>>,
     is_given_back: bool,
 }
 
-impl<Q, A> Turn<Q, A>
+impl<S, Q, A> Turn<S, Q, A>
 where
+    S: Clone + Send + Sync + 'static,
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
-    async fn serve_all(mut self, store: PostgresStore) {
+    async fn serve_all(mut self, store: S) {
         while let Some(calls) = self.next() {
             self.serve(&store, calls).await;
         }
@@ -127,9 +132,15 @@ where
 
     /// Takes those who wait, or gives the turn back: no call falls between the two.
     fn next(&mut self) -> Option<Vec<Call<Q, A>>> {
+        let limits = &self.batches.limits;
         let mut queue = self.batches.lock();
+        let too_late = |call: &mut Call<Q, A>| call.since.elapsed() > limits.queue;
+        for call in queue.waiting.extract_if(.., too_late) {
+            let waited = StoreError::Unavailable("no statement began in time".into());
+            let _ = call.answer.send(Err(waited));
+        }
         queue.waiting.retain(|call| !call.answer.is_closed());
-        let rest = queue.waiting.len().min(self.batches.limits.calls);
+        let rest = queue.waiting.len().min(limits.calls);
         let rest = queue.waiting.split_off(rest);
         let calls = mem::replace(&mut queue.waiting, rest);
         if calls.is_empty() {
@@ -140,11 +151,10 @@ where
         Some(calls)
     }
 
-    async fn serve(&self, store: &PostgresStore, calls: Vec<Call<Q, A>>) {
-        let serve = self.batches.serve;
+    async fn serve(&self, store: &S, calls: Vec<Call<Q, A>>) {
         let questions = calls.iter().map(|call| call.question.clone()).collect();
         // An error of `send` is the caller's having gone meanwhile.
-        match serve(store.clone(), questions).await {
+        match self.ask(store, questions).await {
             Ok(answers) => {
                 for (call, answer) in calls.into_iter().zip(answers) {
                     let _ = call.answer.send(Ok(answer));
@@ -153,7 +163,7 @@ where
             // It did nothing. What one of them suffers from shall not be the others' fault.
             Err(StoreError::Failed(_)) if calls.len() > 1 => {
                 for call in calls {
-                    let alone = serve(store.clone(), vec![call.question]).await;
+                    let alone = self.ask(store, vec![call.question]).await;
                     let answer = alone.and_then(|answers| {
                         let none = || StoreError::Failed("a call without an answer".into());
                         answers.into_iter().next().ok_or_else(none)
@@ -173,19 +183,26 @@ where
             }
         }
     }
+
+    async fn ask(&self, store: &S, questions: Vec<Q>) -> Result<Vec<A>, StoreError> {
+        let limit = self.batches.limits.statement;
+        let answers = (self.batches.serve)(store.clone(), questions);
+        let in_time = tokio::time::timeout(limit, answers).await;
+        in_time.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+    }
 }
 
-/// A turn that was cut off, by the end of its runtime or a panic: who waits is told.
-impl<Q, A> Drop for Turn<Q, A>
-where
-    Q: Clone + Send + 'static,
-    A: Send + 'static,
-{
+/// A turn that was cut off, by the end of its runtime or a panic: who waits is told, if no other
+/// turn is there to serve them.
+impl<S, Q, A> Drop for Turn<S, Q, A> {
     fn drop(&mut self) {
         if !self.is_given_back {
-            let mut queue = self.batches.lock();
+            let queue = self.batches.queue.lock();
+            let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
             queue.under_way -= 1;
-            queue.waiting.clear();
+            if queue.under_way == 0 {
+                queue.waiting.clear();
+            }
         }
     }
 }
@@ -212,7 +229,11 @@ mod tests {
     const AWAY: u32 = 14;
     const PANICS: u32 = 15;
 
-    fn serve(_: PostgresStore, questions: Vec<Question>) -> Answers<u32> {
+    /// Statements reach everything by their questions.
+    #[derive(Clone)]
+    struct Store;
+
+    fn serve(_: Store, questions: Vec<Question>) -> Answers<u32> {
         Box::pin(async move {
             let numbers: Vec<_> = questions.iter().map(|question| question.number).collect();
             let first = questions.first().unwrap();
@@ -230,8 +251,7 @@ mod tests {
     }
 
     struct World {
-        batches: Arc<Batches<Question, u32>>,
-        store: PostgresStore,
+        batches: Arc<Batches<Store, Question, u32>>,
         permits: Arc<Semaphore>,
         statements: Arc<Mutex<Vec<Vec<u32>>>>,
     }
@@ -241,10 +261,11 @@ mod tests {
             let limits = Limits {
                 statements,
                 calls: MOST,
+                statement: Duration::from_secs(10),
+                queue: Duration::from_secs(3),
             };
             Self {
                 batches: Arc::new(Batches::new(limits, serve)),
-                store: PostgresStore::connect("postgres://localhost/none").unwrap(),
                 permits: Arc::new(Semaphore::new(0)),
                 statements: Arc::default(),
             }
@@ -256,7 +277,7 @@ mod tests {
                 permits: Arc::clone(&self.permits),
                 statements: Arc::clone(&self.statements),
             };
-            self.batches.call(&self.store, question).boxed_local()
+            self.batches.call(&Store, question).boxed_local()
         }
 
         fn statements(&self) -> Vec<Vec<u32>> {
@@ -346,6 +367,53 @@ mod tests {
         let world = World::new(1);
         let answers = world.crowd(&[1, PANICS]).await;
         assert!(answers.iter().all(Result::is_err));
+        assert_eq!(world.call(2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn s12_5_a_turn_that_panics_leaves_who_waits_to_the_others() {
+        let world = World::new(2);
+        let mut first = world.call(PANICS);
+        assert!(first.as_mut().now_or_never().is_none());
+        world.until_statements(1).await;
+        let mut second = world.call(2);
+        assert!(second.as_mut().now_or_never().is_none());
+        world.until_statements(2).await;
+        let mut third = world.call(3);
+        assert!(third.as_mut().now_or_never().is_none());
+        world.permits.add_permits(1);
+        assert!(first.await.is_err());
+        world.permits.add_permits(100);
+        assert_eq!((second.await.unwrap(), third.await.unwrap()), (2, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s12_3_a_statement_that_hangs_keeps_its_place_for_a_time_only() {
+        let world = World::new(1);
+        let start = Instant::now();
+        let hangs = world.call(0);
+        assert!(matches!(hangs.await, Err(StoreError::Unavailable(_))));
+        assert_eq!(start.elapsed().as_secs(), 10);
+        world.permits.add_permits(1);
+        assert_eq!(world.call(1).await.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s12_3_who_has_waited_too_long_is_told_and_not_served() {
+        let world = World::new(1);
+        let (hangs, waits) = (world.call(0), world.call(1));
+        let hangs = async {
+            let answer = hangs.await;
+            world.permits.add_permits(100);
+            answer
+        };
+        let later = async {
+            world.until_statements(1).await;
+            waits.await
+        };
+        let (hanging, waiting) = tokio::join!(hangs, later);
+        assert!(hanging.is_err() && waiting.is_err());
+        assert_eq!(world.statements(), [vec![0]]);
         assert_eq!(world.call(2).await.unwrap(), 2);
     }
 
