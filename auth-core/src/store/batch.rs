@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::store::StoreError;
 
@@ -51,6 +52,7 @@ struct Queue<Q, A> {
 struct Call<Q, A> {
     question: Q,
     since: Instant,
+    span: Span,
     answer: oneshot::Sender<Result<A, StoreError>>,
 }
 
@@ -77,6 +79,7 @@ where
         let call = Call {
             question,
             since: Instant::now(),
+            span: Span::current(),
             answer,
         };
         let may_begin = {
@@ -153,8 +156,13 @@ where
 
     async fn serve(&self, store: &S, calls: Vec<Call<Q, A>>) {
         let questions = calls.iter().map(|call| call.question.clone()).collect();
+        // In the log, a statement belongs to a request only if it serves no other.
+        let span = match calls.as_slice() {
+            [alone] => alone.span.clone(),
+            _ => Span::none(),
+        };
         // An error of `send` is the caller's having gone meanwhile.
-        match self.ask(store, questions).await {
+        match self.ask(store, questions).instrument(span).await {
             Ok(answers) => {
                 for (call, answer) in calls.into_iter().zip(answers) {
                     let _ = call.answer.send(Ok(answer));
@@ -163,7 +171,8 @@ where
             // It did nothing. What one of them suffers from shall not be the others' fault.
             Err(StoreError::Failed(_)) if calls.len() > 1 => {
                 for call in calls {
-                    let alone = self.ask(store, vec![call.question]).await;
+                    let alone = self.ask(store, vec![call.question]);
+                    let alone = alone.instrument(call.span).await;
                     let answer = alone.and_then(|answers| {
                         let none = || StoreError::Failed("a call without an answer".into());
                         answers.into_iter().next().ok_or_else(none)
