@@ -26,10 +26,11 @@ pub(super) struct Limits {
 }
 
 /// The answers to the calls, in their order.
-pub(super) type Answers<A> = Pin<Box<dyn Future<Output = Result<Vec<A>, StoreError>> + Send>>;
+pub(super) type Answers<'a, A> =
+    Pin<Box<dyn Future<Output = Result<Vec<A>, StoreError>> + Send + 'a>>;
 
 /// Runs the statement that serves the calls.
-type Serve<S, Q, A> = fn(S, Vec<Q>) -> Answers<A>;
+type Serve<S, Q, A> = fn(&mut S, Vec<Q>) -> Answers<'_, A>;
 
 /// Calls of one kind.
 ///
@@ -38,6 +39,9 @@ type Serve<S, Q, A> = fn(S, Vec<Q>) -> Answers<A>;
 /// next one with all who wait. Every call is answered after the commit of its statement, which has
 /// begun after the call. A call that is dropped before its statement begins is not served; after
 /// that it is, as the others are.
+///
+/// Statements that follow each other without a pause work with the same `S`, be it a store or what
+/// such statements keep.
 pub(super) struct Batches<S, Q, A> {
     queue: Mutex<Queue<Q, A>>,
     limits: Limits,
@@ -58,7 +62,7 @@ struct Call<Q, A> {
 
 impl<S, Q, A> Batches<S, Q, A>
 where
-    S: Clone + Send + Sync + 'static,
+    S: Send + 'static,
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
@@ -74,7 +78,12 @@ where
         }
     }
 
-    pub(super) async fn call(self: &Arc<Self>, store: &S, question: Q) -> Result<A, StoreError> {
+    /// Has the question answered; `begin` makes what the statement works with, if one begins for it.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        begin: impl FnOnce() -> S,
+        question: Q,
+    ) -> Result<A, StoreError> {
         let (answer, answered) = oneshot::channel();
         let call = Call {
             question,
@@ -95,7 +104,7 @@ where
                 batches: Arc::clone(self),
                 is_given_back: false,
             };
-            tokio::spawn(turn.serve_all(store.clone()));
+            tokio::spawn(turn.serve_all(begin()));
         }
         let lost = |_| StoreError::Unavailable("the statement was cut off".into());
         answered.await.map_err(lost)?
@@ -123,13 +132,13 @@ struct Turn<S, Q, A> {
 
 impl<S, Q, A> Turn<S, Q, A>
 where
-    S: Clone + Send + Sync + 'static,
+    S: Send + 'static,
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
-    async fn serve_all(mut self, store: S) {
+    async fn serve_all(mut self, mut with: S) {
         while let Some(calls) = self.next() {
-            self.serve(&store, calls).await;
+            self.serve(&mut with, calls).await;
         }
     }
 
@@ -154,7 +163,7 @@ where
         Some(calls)
     }
 
-    async fn serve(&self, store: &S, calls: Vec<Call<Q, A>>) {
+    async fn serve(&self, with: &mut S, calls: Vec<Call<Q, A>>) {
         let questions = calls.iter().map(|call| call.question.clone()).collect();
         // In the log, a statement belongs to a request only if it serves no other.
         let span = match calls.as_slice() {
@@ -162,7 +171,7 @@ where
             _ => Span::none(),
         };
         // An error of `send` is the caller's having gone meanwhile.
-        match self.ask(store, questions).instrument(span).await {
+        match self.ask(with, questions).instrument(span).await {
             Ok(answers) => {
                 for (call, answer) in calls.into_iter().zip(answers) {
                     let _ = call.answer.send(Ok(answer));
@@ -171,7 +180,7 @@ where
             // It did nothing. What one of them suffers from shall not be the others' fault.
             Err(StoreError::Failed(_)) if calls.len() > 1 => {
                 for call in calls {
-                    let alone = self.ask(store, vec![call.question]);
+                    let alone = self.ask(with, vec![call.question]);
                     let alone = alone.instrument(call.span).await;
                     let answer = alone.and_then(|answers| {
                         let none = || StoreError::Failed("a call without an answer".into());
@@ -193,9 +202,9 @@ where
         }
     }
 
-    async fn ask(&self, store: &S, questions: Vec<Q>) -> Result<Vec<A>, StoreError> {
+    async fn ask(&self, with: &mut S, questions: Vec<Q>) -> Result<Vec<A>, StoreError> {
         let limit = self.batches.limits.statement;
-        let answers = (self.batches.serve)(store.clone(), questions);
+        let answers = (self.batches.serve)(with, questions);
         let in_time = tokio::time::timeout(limit, answers).await;
         in_time.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
     }
@@ -238,11 +247,7 @@ mod tests {
     const AWAY: u32 = 14;
     const PANICS: u32 = 15;
 
-    /// Statements reach everything by their questions.
-    #[derive(Clone)]
-    struct Store;
-
-    fn serve(_: Store, questions: Vec<Question>) -> Answers<u32> {
+    fn serve(_: &mut (), questions: Vec<Question>) -> Answers<'_, u32> {
         Box::pin(async move {
             let numbers: Vec<_> = questions.iter().map(|question| question.number).collect();
             let first = questions.first().unwrap();
@@ -260,7 +265,7 @@ mod tests {
     }
 
     struct World {
-        batches: Arc<Batches<Store, Question, u32>>,
+        batches: Arc<Batches<(), Question, u32>>,
         permits: Arc<Semaphore>,
         statements: Arc<Mutex<Vec<Vec<u32>>>>,
     }
@@ -286,7 +291,7 @@ mod tests {
                 permits: Arc::clone(&self.permits),
                 statements: Arc::clone(&self.statements),
             };
-            self.batches.call(&Store, question).boxed_local()
+            self.batches.call(|| (), question).boxed_local()
         }
 
         fn statements(&self) -> Vec<Vec<u32>> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Error, PgConnection, PgPool, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{Error, PgConnection, PgPool, Postgres, Row};
 use uuid::Uuid;
 
 use super::{
@@ -34,7 +35,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.reads.call(self, id).await
+        self.reads.call(|| Reader::new(self), id).await
     }
 
     async fn list_sessions(
@@ -76,7 +77,7 @@ impl SessionStore for PostgresStore {
             ending: *ending,
             event: event.clone(),
         };
-        self.revocations.call(self, revocation).await
+        self.revocations.call(|| self.clone(), revocation).await
     }
 
     async fn revoke_user_sessions(
@@ -117,7 +118,7 @@ impl SessionStore for PostgresStore {
 }
 
 /// Reads of single sessions, of which one statement serves those that come at the same time.
-pub(super) type Reads = Batches<PostgresStore, SessionId, Option<Session>>;
+pub(super) type Reads = Batches<Reader, SessionId, Option<Session>>;
 
 /// Leaves most connections of the pool to everything else.
 pub(super) fn reads(pool: &PgPool) -> Arc<Reads> {
@@ -128,9 +129,44 @@ pub(super) fn reads(pool: &PgPool) -> Arc<Reads> {
         statement: STATEMENT_TIMEOUT,
         queue: ACQUIRE_TIMEOUT,
     };
-    Arc::new(Batches::new(limits, |store, ids| {
-        Box::pin(async move { store.run(Replay::Safe, || select(&store.pool, &ids)).await })
+    Arc::new(Batches::new(limits, |reader: &mut Reader, ids| {
+        Box::pin(reader.find(ids))
     }))
+}
+
+/// Keeps its connection from one statement to the next: the pool asks each that comes back whether
+/// it is alive, which costs another round trip.
+pub(super) struct Reader {
+    store: PostgresStore,
+    kept: Option<PoolConnection<Postgres>>,
+}
+
+impl Reader {
+    fn new(store: &PostgresStore) -> Self {
+        Self {
+            store: store.clone(),
+            kept: None,
+        }
+    }
+
+    async fn find(&mut self, ids: Vec<SessionId>) -> Result<Vec<Option<Session>>, StoreError> {
+        // Taken, so that a statement that fails or is cut off leaves its connection to the pool.
+        if let Some(mut connection) = self.kept.take()
+            && let Ok(found) = select(&mut connection, &ids).await
+        {
+            self.kept = Some(connection);
+            return Ok(found);
+        }
+        let store = &self.store;
+        let read = store.run(Replay::Safe, || async {
+            let mut connection = store.pool.acquire().await?;
+            let found = select(&mut connection, &ids).await?;
+            Ok((connection, found))
+        });
+        let (connection, found) = read.await?;
+        self.kept = Some(connection);
+        Ok(found)
+    }
 }
 
 /// Ends of single sessions, of which one statement serves those that come at the same time.
@@ -144,14 +180,17 @@ pub(super) fn revocations() -> Arc<Revocations> {
         statement: STATEMENT_TIMEOUT,
         queue: ACQUIRE_TIMEOUT,
     };
-    Arc::new(Batches::new(limits, |store, revocations| {
-        Box::pin(async move {
-            // A second run may say that a session had ended before, which it then has: better
-            // than a logout that fails.
-            let revoke = || revoke(&store.pool, store.delivery, &revocations);
-            store.run(Replay::Safe, revoke).await
-        })
-    }))
+    Arc::new(Batches::new(
+        limits,
+        |store: &mut PostgresStore, revocations| {
+            Box::pin(async move {
+                // A second run may say that a session had ended before, which it then has: better
+                // than a logout that fails.
+                let revoke = || revoke(&store.pool, store.delivery, &revocations);
+                store.run(Replay::Safe, revoke).await
+            })
+        },
+    ))
 }
 
 /// A session to be ended.
@@ -272,12 +311,15 @@ macro_rules! select_sessions {
 /// PostgreSQL takes an array of unknown length to be long: that costs twice as much as the read.
 const READ_TOGETHER: usize = 8;
 
-async fn select(pool: &PgPool, ids: &[SessionId]) -> Result<Vec<Option<Session>>, Error> {
+async fn select(
+    connection: &mut PgConnection,
+    ids: &[SessionId],
+) -> Result<Vec<Option<Session>>, Error> {
     let found = match ids {
         [id] => {
             sqlx::query(select_sessions!("s.id = $1"))
                 .bind(id.as_uuid())
-                .fetch_all(pool)
+                .fetch_all(connection)
                 .await?
         }
         _ => {
@@ -286,7 +328,7 @@ async fn select(pool: &PgPool, ids: &[SessionId]) -> Result<Vec<Option<Session>>
                 sqlx::query(select_sessions!("s.id IN ($1, $2, $3, $4, $5, $6, $7, $8)"));
             places
                 .fold(statement, |statement, id| statement.bind(id.as_uuid()))
-                .fetch_all(pool)
+                .fetch_all(connection)
                 .await?
         }
     };
