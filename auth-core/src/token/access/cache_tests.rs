@@ -183,7 +183,7 @@ fn s13_4_a_remembered_token_of_a_retired_key_is_refused() {
     assert_eq!(all.code(&token), "token_invalid");
     // A ring with the key is another ring, which verifies anew.
     all.keys
-        .replace(&ring().with_fallback(secret(OTHER)).unwrap());
+        .replace(&ring().add_fallback(secret(OTHER)).unwrap());
     assert_eq!(all.code(&token), "token_invalid", "it names no key");
     all.keys.replace(&ring());
     assert_eq!(all.code(&token), "good");
