@@ -42,7 +42,6 @@ fn a_verification_allocates_the_principals_roles_and_nothing_else() {
 fn a_token_that_is_remembered_costs_a_copy_of_the_roles_and_nothing_else() {
     let (mint, verifier) = mint();
     let verifier = verifier.with_token_cache(NonZeroUsize::new(100).unwrap());
-    let (user, session) = (UserId::generate(), SessionId::generate());
     // The list, and each name in it.
     let expected: [(&[&str], u64); 3] = [
         (&[], 0),
@@ -50,8 +49,8 @@ fn a_token_that_is_remembered_costs_a_copy_of_the_roles_and_nothing_else() {
         (&["auditor", "editor", "superuser"], 4),
     ];
     for (roles, count) in expected {
-        let token = mint.access_token(user, session, roles, SystemClock.now());
-        let token = token.unwrap();
+        let caller = principal().with_roles(roles.iter().copied());
+        let token = mint.access_token(&caller).unwrap();
         verifier.verify(token.expose()).unwrap();
         let verified = measure(|| {
             let principal = verifier.verify(black_box(token.expose())).unwrap();
