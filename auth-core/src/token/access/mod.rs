@@ -160,7 +160,8 @@ impl AccessTokenVerifier {
     /// How far clocks may be apart.
     pub const LEEWAY: Duration = Duration::from_secs(5);
 
-    /// Makes a verifier of the tokens that `issuer` issues for `audience`.
+    /// Makes a verifier of the tokens that `issuer` issues for `audience`. Where the two differ and
+    /// are given the other way round, it refuses them all.
     ///
     /// An [`Engine`](crate::Engine) gives one that fits
     /// ([`access_token_verifier`](crate::Engine::access_token_verifier)); this is for services
