@@ -130,7 +130,8 @@ impl TestAuth {
 
     /// Makes a token of a caller whom no store needs to know.
     ///
-    /// It carries the caller's roles and [claims](Principal::with_claims), and is new on the clock.
+    /// It carries the caller's roles and [claims](Principal::with_claims), and is new on the clock,
+    /// whatever the caller says of its times.
     #[must_use]
     pub fn access_token(&self, caller: &Principal) -> AccessToken {
         let token = self.engine.issue_to(caller);

@@ -65,7 +65,8 @@ impl TokenMint {
     }
 
     /// Makes an access token of this caller, with the roles and the
-    /// [claims](Principal::with_claims), issued when the caller says.
+    /// [claims](Principal::with_claims), issued when the caller says. It lives for its five minutes,
+    /// up to 5 % less, whatever the caller says of its end.
     ///
     /// # Errors
     ///

@@ -104,15 +104,19 @@ impl VerifyingKeys {
     }
 
     /// Replaces the keys by those of a JWK Set (RFC 7517 section 5) that are for the algorithm;
-    /// it ignores the others. Where it fails, the keys stay as they are.
+    /// it ignores the others. Where it fails, or they are the same, the keys stay as they are.
     ///
     /// # Errors
     ///
     /// [`JwksError`] says what is wrong with the document.
     pub fn replace_with_jwks(&self, document: &[u8]) -> Result<(), JwksError> {
-        let algorithm = self.current().algorithm();
-        let set = read_jwks(algorithm, document)?;
-        self.shared.set.store(Arc::new(set));
+        let current = self.current();
+        let set = read_jwks(current.algorithm(), document)?;
+        // Verified tokens are remembered for the very set: an equal one would have all verified anew.
+        let is_new = current.signing().is_some() || current.jwks().digest != set.jwks().digest;
+        if is_new {
+            self.shared.set.store(Arc::new(set));
+        }
         Ok(())
     }
 

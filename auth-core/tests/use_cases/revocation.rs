@@ -265,7 +265,7 @@ async fn an_engine_remembers_tokens_where_it_is_told_to() {
         World::with(store, remembering),
     );
     plain.register_verified("alice").await;
-    for (node, remembered) in [(&plain, "cache: None"), (&remembering, "len: 1")] {
+    for (node, remembered) in [(&plain, "cache: None"), (&remembering, "capacity: 100")] {
         let tokens = node.log_in("alice").await.unwrap();
         let access_token = tokens.access_token.expose();
         assert_eq!(verdict(&node.engine, access_token), "success");

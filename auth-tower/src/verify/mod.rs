@@ -1,9 +1,10 @@
 //! Verifies bearer tokens: the caller goes into the request's extensions, or the request back.
 //!
-//! The verdict is synchronous and asks nobody: no store, no lock, no allocation but the
-//! [`Principal`](auth_core::Principal) itself. An unauthenticated request is answered with the
-//! [error](crate::ApiError) that its client understands, gRPC clients included, and never
-//! reaches the inner service.
+//! The verdict is synchronous and asks nobody: no store, no waiting for a lock, no allocation but
+//! the [`Principal`](auth_core::Principal) itself, and what a verifier that
+//! [remembers tokens](auth_core::AccessTokenVerifier::with_token_cache) keeps of a new one. An
+//! unauthenticated request is answered with the [error](crate::ApiError) that its client
+//! understands, gRPC clients included, and never reaches the inner service.
 //!
 //! ```
 //! use auth_core::{AccessTokenVerifier, Principal};

@@ -253,6 +253,16 @@ fn a_jwks_gives_the_keys_of_one_algorithm_and_leaves_the_others() {
 }
 
 #[test]
+fn after_a_jwks_nothing_signs_even_if_it_says_what_was_published() {
+    let keys = VerifyingKeys::from(&JwtKeys::asymmetric(generated()));
+    let published = keys.jwks();
+    keys.replace_with_jwks(published.document.as_bytes())
+        .unwrap();
+    assert!(keys.current().signing().is_none());
+    assert_eq!(keys.jwks().digest, published.digest);
+}
+
+#[test]
 fn a_well_formed_token_of_an_unknown_key_asks_for_it() {
     let keys = VerifyingKeys::from(&JwtKeys::asymmetric(generated()));
     let verifier = following(&keys);

@@ -162,7 +162,7 @@ fn s7_10_remembered_tokens_of_a_user_or_of_all_are_to_be_refreshed() {
 }
 
 #[test]
-fn a_verifier_without_the_revocations_shares_no_verdict_of_one_with_them() {
+fn a_clone_with_other_revocations_asks_those() {
     let all = Remembering::up_to(10);
     let token = token();
     let session = all.remember(&token).session_id;
@@ -208,6 +208,38 @@ fn s13_4_a_remembered_token_is_refused_when_its_key_has_left_the_jwks() {
         keys.replace_with_jwks(document(&new).as_bytes()).unwrap();
         assert_eq!(code(&verifier, token.expose()), "token_invalid");
     }
+}
+
+#[cfg(feature = "aws-lc")]
+#[test]
+fn a_token_is_remembered_until_the_jwks_says_something_new() {
+    use crate::signature::{Algorithm, PrivateKey};
+
+    let [own, other] = [(), ()].map(|()| PrivateKey::generate(Algorithm::EdDsa).unwrap());
+    let own = JwtKeys::asymmetric(own);
+    let document = |keys: &JwtKeys| VerifyingKeys::from(keys).jwks().document;
+    let keys = VerifyingKeys::for_algorithm(Algorithm::EdDsa);
+    let fetch = |document: &str| keys.replace_with_jwks(document.as_bytes()).unwrap();
+    fetch(&document(&own));
+    let verifier = AccessTokenVerifier::new(&keys, ISSUER, AUDIENCE, TestClock::at(NOW))
+        .with_token_cache(NonZeroUsize::MIN);
+    let principal = verifier.verify(issue(&own, &[]).2.expose()).unwrap();
+    let claims = VerifiedClaims {
+        not_before: principal.issued_at,
+        principal,
+    };
+    let cache = verifier.cache.as_ref().unwrap();
+    // Only a memory takes it for good.
+    cache.insert("by nobody", &keys.current(), claims);
+
+    fetch(&document(&own));
+    // A key for other algorithms changes nothing for ours.
+    fetch(&document(&own).replace("[", r#"[{"kty":"unheard of"}, "#));
+    assert_eq!(code(&verifier, "by nobody"), "good");
+
+    let both = own.add_public_key(other.public_key().clone()).unwrap();
+    fetch(&document(&both));
+    assert_eq!(code(&verifier, "by nobody"), "token_invalid");
 }
 
 #[test]
@@ -259,7 +291,8 @@ fn what_is_refused_is_not_remembered() {
 
 #[test]
 fn no_more_is_remembered_than_was_asked_for() {
-    for capacity in [1, 10, 100] {
+    // Some of them cannot be shared out evenly among the shards.
+    for capacity in [1, 10, 65, 100, 131] {
         let all = Remembering::up_to(capacity);
         let tokens: Vec<String> = (0..capacity * 3).map(|_| token()).collect();
         for token in tokens.iter().chain(&tokens) {

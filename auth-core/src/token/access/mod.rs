@@ -160,7 +160,8 @@ impl AccessTokenVerifier {
     /// How far clocks may be apart.
     pub const LEEWAY: Duration = Duration::from_secs(5);
 
-    /// Makes a verifier of the tokens that `issuer` issues for `audience`.
+    /// Makes a verifier of the tokens that `issuer` issues for `audience`. Where the two differ and
+    /// are given the other way round, it refuses them all.
     ///
     /// An [`Engine`](crate::Engine) gives one that fits
     /// ([`access_token_verifier`](crate::Engine::access_token_verifier)); this is for services
@@ -213,8 +214,9 @@ impl AccessTokenVerifier {
     ///
     /// It pays where tokens are signed with EdDSA, ES256 or RS256 and each comes with many requests.
     /// A token that is remembered is refused as soon as any other: its times and the
-    /// [revocations](Self::with_revocations) are checked each time, and it is forgotten when the
-    /// keys are replaced. What was refused is never remembered.
+    /// [revocations](Self::with_revocations) are checked each time, and under other keys it is
+    /// verified anew. What was refused is never remembered; what has expired since stays until
+    /// others need its room.
     ///
     /// Each takes its own length and about 300 bytes, so that 10,000 usual ones take 8 MB; with the
     /// longest of 4 KiB, full of the host's claims, they would take 75 MB. The tokens themselves are

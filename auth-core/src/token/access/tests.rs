@@ -341,6 +341,16 @@ fn s6_8_only_access_tokens_pass() {
 }
 
 #[test]
+fn s6_9_with_issuer_and_audience_the_other_way_round_nothing_is_accepted() {
+    let swapped = AccessTokenVerifier::new(&keys(), AUDIENCE, ISSUER, TestClock::at(NOW));
+    let (_, _, token) = issue(&keys(), &[]);
+    assert_eq!(
+        swapped.verify(token.expose()).unwrap_err().code(),
+        "token_invalid"
+    );
+}
+
+#[test]
 fn s6_9_issuer_and_audience_are_ours_exactly() {
     for issuer in [
         json!("https://auth.example.org/"),
