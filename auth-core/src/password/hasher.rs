@@ -19,7 +19,7 @@ use super::{HashError, HasherSetupError, Password, PasswordHash};
 /// Hashes and verifies passwords on a few threads of its own.
 ///
 /// Cheap to clone: the clones share the threads, which end with the last of them. On Linux they leave
-/// the cores to others, by 10 steps of niceness. A password undergoes Unicode NFC and nothing else
+/// the cores to others, by 5 steps of niceness. A password undergoes Unicode NFC and nothing else
 /// before it is hashed.
 ///
 /// ```

@@ -20,7 +20,7 @@ const KEEP_MEMORY: Duration = Duration::from_secs(30);
 
 /// How much nicer the threads are than the process, on Linux.
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 const QUEUE_LENGTH: &str = "auth_hash_queue_length";
 
