@@ -5,7 +5,13 @@ use plotters::prelude::*;
 use crate::Outcome;
 use crate::report::{Curve, Report, Section, number};
 
-const SIZE: (u32, u32) = (860, 480);
+const WIDTH: u32 = 860;
+
+/// The height of the curves, and of what stands around them.
+const HEIGHT: (u32, u32) = (380, 100);
+
+/// The height of a line of the legend, which stands below the curves.
+const LINE: u32 = 16;
 
 /// A plot, and the file it goes to.
 pub(crate) struct Plot {
@@ -116,7 +122,11 @@ impl Plot {
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let x = range(points().map(|point| (self.x.place)(point.0)));
         let y = range(points().map(|point| (self.y.place)(point.1)));
-        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let (curves, around) = HEIGHT;
+        let legend = self.curves.iter().fold(LINE, |height, _| height + LINE);
+        let y = y.start - (y.end - y.start) * f64::from(legend) / f64::from(curves)..y.end;
+        let size = (WIDTH, curves + legend + around);
+        let area = SVGBackend::with_string(svg, size).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(self.title, ("sans-serif", 20))
