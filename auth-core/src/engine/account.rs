@@ -18,8 +18,9 @@ const MAX_LISTED: u32 = 1000;
 #[async_trait]
 impl Account for Engine {
     async fn read_account(&self, caller: &Principal) -> Result<User, AuthError> {
-        self.inner.live_session(caller).await?;
-        let user = self.inner.store.find_user(caller.user_id).await?;
+        let inner = &self.inner;
+        let user = async { Ok(inner.store.find_user(caller.user_id).await?) };
+        let (_, user) = tokio::try_join!(inner.live_session(caller), user)?;
         user.ok_or(AuthError::TokenRevoked)
     }
 

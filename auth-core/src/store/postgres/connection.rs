@@ -36,7 +36,7 @@ impl Health {
         self.last_failure.fetch_max(self.now(), Ordering::Relaxed);
     }
 
-    fn trusts(&self, idle_for: Duration) -> bool {
+    pub(super) fn trusts(&self, idle_for: Duration) -> bool {
         let last_failure = match self.last_failure.load(Ordering::Relaxed) {
             0 => return idle_for < TRUSTED_IDLE,
             micros => Duration::from_micros(micros),

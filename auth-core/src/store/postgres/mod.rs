@@ -7,6 +7,8 @@ mod enrollments;
 mod error;
 mod events;
 mod housekeeping;
+mod lease;
+mod lookup;
 mod migrate;
 mod notification;
 mod outbox;
@@ -24,11 +26,16 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use self::connection::Health;
-use self::sessions::{Reads, Revocations};
+use self::lease::Leases;
+use self::sessions::{Revocations, SessionReads};
+use self::users::UserReads;
 use crate::store::{Store, StoreError};
 
 /// How long a request waits for a connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a statement may take that many wait for.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// More connections than this make a node's requests wait in PostgreSQL instead of in the pool.
 const MAX_CONNECTIONS: u32 = 16;
@@ -55,7 +62,9 @@ const MAX_ATTEMPTS: u32 = 6;
 pub struct PostgresStore {
     pool: PgPool,
     health: Arc<Health>,
-    reads: Arc<Reads>,
+    leases: Leases,
+    session_reads: Arc<SessionReads>,
+    user_reads: Arc<UserReads>,
     revocations: Arc<Revocations>,
     delivery: RevocationDelivery,
 }
@@ -119,7 +128,9 @@ impl PostgresStore {
     /// Uses a pool of the host application as it is.
     ///
     /// Its connections must leave `synchronous_commit` on, or an acknowledged logout can be lost
-    /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal.
+    /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal. The store keeps a
+    /// connection from one statement to the next, for at most 50 milliseconds: a statement of the
+    /// host application may wait that long for a pool that is used up.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         Self::over(pool, Arc::default())
@@ -127,7 +138,9 @@ impl PostgresStore {
 
     fn over(pool: PgPool, health: Arc<Health>) -> Self {
         Self {
-            reads: sessions::reads(&pool),
+            leases: Leases::of(&pool, &health),
+            session_reads: sessions::reads(&pool),
+            user_reads: users::reads(&pool),
             pool,
             health,
             revocations: sessions::revocations(),
@@ -145,7 +158,8 @@ impl PostgresStore {
         self
     }
 
-    /// The pool, for the host application's own statements.
+    /// The pool, for the host application's own statements, which come to their turn within 50
+    /// milliseconds while the store uses all of it.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
         &self.pool

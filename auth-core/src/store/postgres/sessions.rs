@@ -1,24 +1,20 @@
 //! Sessions in PostgreSQL.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::pool::PoolConnection;
-use sqlx::{Error, PgConnection, PgPool, Postgres, Row};
+use sqlx::{Connection, Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
+use super::lookup::{Lookup, lookup};
 use super::{
-    ACQUIRE_TIMEOUT, PostgresStore, Replay, RevocationDelivery, events, notification, revocations,
-    rows, throttle,
+    ACQUIRE_TIMEOUT, Leases, PostgresStore, Replay, RevocationDelivery, STATEMENT_TIMEOUT, events,
+    lookup, notification, revocations, rows, throttle,
 };
 use crate::audit::AuditEvent;
 use crate::store::batch::{Batches, Limits};
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
-
-/// How long a statement may take that many wait for.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[async_trait]
 impl SessionStore for PostgresStore {
@@ -29,13 +25,13 @@ impl SessionStore for PostgresStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         self.run(Replay::Unsafe, || {
-            insert(&self.pool, self.delivery, session, checked, event)
+            insert(&self.leases, self.delivery, session, checked, event)
         })
         .await
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.reads.call(|| Reader::new(self), id).await
+        self.session_reads.call(|| self.clone(), id).await
     }
 
     async fn list_sessions(
@@ -52,7 +48,7 @@ impl SessionStore for PostgresStore {
         &self,
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
-        self.run(Replay::Unsafe, || rotate(&self.pool, rotation))
+        self.run(Replay::Unsafe, || rotate(&self.leases, rotation))
             .await
     }
 
@@ -62,7 +58,7 @@ impl SessionStore for PostgresStore {
         now: Timestamp,
         unused_since: Timestamp,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || touch(&self.pool, id, now, unused_since))
+        self.run(Replay::Safe, || touch(&self.leases, id, now, unused_since))
             .await
     }
 
@@ -118,55 +114,16 @@ impl SessionStore for PostgresStore {
 }
 
 /// Reads of single sessions, of which one statement serves those that come at the same time.
-pub(super) type Reads = Batches<Reader, SessionId, Option<Session>>;
+pub(super) type SessionReads = Batches<PostgresStore, SessionId, Option<Session>>;
 
-/// Leaves most connections of the pool to everything else.
-pub(super) fn reads(pool: &PgPool) -> Arc<Reads> {
-    let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-    let limits = Limits {
-        statements: (connections / 4).max(1),
-        calls: READ_TOGETHER,
-        statement: STATEMENT_TIMEOUT,
-        queue: ACQUIRE_TIMEOUT,
-    };
-    Arc::new(Batches::new(limits, |reader: &mut Reader, ids| {
-        Box::pin(reader.find(ids))
+pub(super) fn reads(pool: &PgPool) -> Arc<SessionReads> {
+    let limits = lookup::limits(pool);
+    Arc::new(Batches::new(limits, |store: &mut PostgresStore, ids| {
+        Box::pin(async move {
+            let select = || select(&store.leases, &ids);
+            store.run(Replay::Safe, select).await
+        })
     }))
-}
-
-/// Keeps its connection from one statement to the next: the pool asks each that comes back whether
-/// it is alive, which costs another round trip.
-pub(super) struct Reader {
-    store: PostgresStore,
-    kept: Option<PoolConnection<Postgres>>,
-}
-
-impl Reader {
-    fn new(store: &PostgresStore) -> Self {
-        Self {
-            store: store.clone(),
-            kept: None,
-        }
-    }
-
-    async fn find(&mut self, ids: Vec<SessionId>) -> Result<Vec<Option<Session>>, StoreError> {
-        // Taken, so that a statement that fails or is cut off leaves its connection to the pool.
-        if let Some(mut connection) = self.kept.take()
-            && let Ok(found) = select(&mut connection, &ids).await
-        {
-            self.kept = Some(connection);
-            return Ok(found);
-        }
-        let store = &self.store;
-        let read = store.run(Replay::Safe, || async {
-            let mut connection = store.pool.acquire().await?;
-            let found = select(&mut connection, &ids).await?;
-            Ok((connection, found))
-        });
-        let (connection, found) = read.await?;
-        self.kept = Some(connection);
-        Ok(found)
-    }
 }
 
 /// Ends of single sessions, of which one statement serves those that come at the same time.
@@ -186,7 +143,7 @@ pub(super) fn revocations() -> Arc<Revocations> {
             Box::pin(async move {
                 // A second run may say that a session had ended before, which it then has: better
                 // than a logout that fails.
-                let revoke = || revoke(&store.pool, store.delivery, &revocations);
+                let revoke = || revoke(&store.leases, store.delivery, &revocations);
                 store.run(Replay::Safe, revoke).await
             })
         },
@@ -204,13 +161,14 @@ pub(super) struct Revocation {
 /// A statement sees what had been committed when it began: the second one, under the lock, every
 /// session of the user.
 async fn insert(
-    pool: &PgPool,
+    leases: &Leases,
     delivery: RevocationDelivery,
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
 ) -> Result<bool, Error> {
-    let mut transaction = pool
+    let mut lease = leases.acquire().await?;
+    let mut transaction = lease
         .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
         .await?;
     let has_begun = begin(&mut transaction, session, checked, event).await?;
@@ -219,6 +177,7 @@ async fn insert(
         throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
     }
     transaction.commit().await?;
+    lease.keep();
     Ok(has_begun)
 }
 
@@ -294,44 +253,24 @@ async fn end_oldest(
 
 /// Sessions with what a refresh asks of their owners.
 macro_rules! select_sessions {
-    ($rest:literal) => {
+    ($($rest:literal)?) => {
         concat!(
             "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                     s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
                     u.roles, u.email_verified_at IS NOT NULL AS email_verified
              FROM auth_sessions AS s
-             JOIN auth_users AS u ON u.id = s.user_id
-             WHERE ",
-            $rest,
+             JOIN auth_users AS u ON u.id = s.user_id",
+            $($rest,)?
         )
     };
 }
 
-/// As many as the statement has parameters. An array instead would be planned anew each time, since
-/// PostgreSQL takes an array of unknown length to be long: that costs twice as much as the read.
-const READ_TOGETHER: usize = 8;
+const BY_ID: Lookup = lookup!(select_sessions!(), "s.id");
 
-async fn select(
-    connection: &mut PgConnection,
-    ids: &[SessionId],
-) -> Result<Vec<Option<Session>>, Error> {
-    let found = match ids {
-        [id] => {
-            sqlx::query(select_sessions!("s.id = $1"))
-                .bind(id.as_uuid())
-                .fetch_all(connection)
-                .await?
-        }
-        _ => {
-            let places = ids.iter().cycle().take(READ_TOGETHER);
-            let statement =
-                sqlx::query(select_sessions!("s.id IN ($1, $2, $3, $4, $5, $6, $7, $8)"));
-            places
-                .fold(statement, |statement, id| statement.bind(id.as_uuid()))
-                .fetch_all(connection)
-                .await?
-        }
-    };
+async fn select(leases: &Leases, ids: &[SessionId]) -> Result<Vec<Option<Session>>, Error> {
+    let found = BY_ID
+        .find(leases, ids.iter().map(SessionId::as_uuid))
+        .await?;
     let found = found.iter().map(rows::session);
     let found = found.collect::<Result<Vec<_>, _>>()?;
     let of = |id: &SessionId| found.iter().find(|session| session.id == *id).cloned();
@@ -345,7 +284,7 @@ async fn select_live(
     limit: u32,
 ) -> Result<Vec<Session>, Error> {
     sqlx::query(select_sessions!(
-        "s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active
+        " WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active
          ORDER BY s.created_at DESC, s.id
          LIMIT $3"
     ))
@@ -360,11 +299,12 @@ async fn select_live(
 }
 
 /// A statement that waits for another's revocation of the row checks its conditions again.
-async fn rotate(pool: &PgPool, rotation: &SessionRotation) -> Result<Option<Session>, Error> {
+async fn rotate(leases: &Leases, rotation: &SessionRotation) -> Result<Option<Session>, Error> {
     let Some(next) = rotation.from.next() else {
         return Ok(None);
     };
-    sqlx::query(
+    let mut lease = leases.acquire().await?;
+    let moved = sqlx::query(
         "UPDATE auth_sessions AS s
          SET generation = $3, rotated_at = $4, used_at = $4, rotation_key = $5
          FROM auth_users AS u
@@ -381,19 +321,19 @@ async fn rotate(pool: &PgPool, rotation: &SessionRotation) -> Result<Option<Sess
     .bind(rows::to_sql(rotation.at)?)
     .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
     .bind(rotation.used_after.map(rows::to_sql).transpose()?)
-    .fetch_optional(pool)
-    .await?
-    .as_ref()
-    .map(rows::session)
-    .transpose()
+    .fetch_optional(&mut *lease)
+    .await?;
+    lease.keep();
+    moved.as_ref().map(rows::session).transpose()
 }
 
 async fn touch(
-    pool: &PgPool,
+    leases: &Leases,
     id: SessionId,
     now: Timestamp,
     unused_since: Timestamp,
 ) -> Result<(), Error> {
+    let mut lease = leases.acquire().await?;
     sqlx::query(
         "UPDATE auth_sessions
          SET used_at = $2
@@ -403,9 +343,10 @@ async fn touch(
     .bind(id.as_uuid())
     .bind(rows::to_sql(now)?)
     .bind(rows::to_sql(unused_since)?)
-    .execute(pool)
-    .await
-    .map(drop)
+    .execute(&mut *lease)
+    .await?;
+    lease.keep();
+    Ok(())
 }
 
 /// One round trip, since every logout comes here; the two forms differ in the notification.
@@ -445,7 +386,7 @@ macro_rules! revoke_statement {
 ///
 /// Of two that would end the same session one does.
 async fn revoke(
-    pool: &PgPool,
+    leases: &Leases,
     delivery: RevocationDelivery,
     revocations: &[Revocation],
 ) -> Result<Vec<Option<UserId>>, Error> {
@@ -468,6 +409,7 @@ async fn revoke(
     let documents = events().map(stored::document);
     let remembered_until =
         ordered().map(|revocation| rows::to_sql(revocation.ending.remembered_until));
+    let mut lease = leases.acquire().await?;
     let ended = sqlx::query(statement)
         .bind(places)
         .bind(
@@ -483,8 +425,9 @@ async fn revoke(
         .bind(documents.collect::<Result<Vec<_>, _>>()?)
         .bind(remembered_until.collect::<Result<Vec<_>, _>>()?)
         .bind(ordered().map(payload).collect::<Result<Vec<_>, _>>()?)
-        .fetch_all(pool)
+        .fetch_all(&mut *lease)
         .await?;
+    lease.keep();
     let mut owners = vec![None; revocations.len()];
     for row in ended {
         let place = usize::try_from(row.try_get::<i32, _>("place")?);

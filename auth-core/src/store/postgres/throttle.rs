@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, Error, PgConnection, PgPool, Row};
 
-use super::{PostgresStore, Replay, rows};
+use super::{Leases, PostgresStore, Replay, rows};
 use crate::Timestamp;
 use crate::store::{
     Admission, LoginSettlement, StoreError, ThrottleKey, ThrottleStore, TryBudget, TryRecord,
@@ -20,7 +20,7 @@ impl ThrottleStore for PostgresStore {
     ) -> Result<Admission, StoreError> {
         // A second run takes a second try, of which nobody was told: rather that than a login that
         // fails because a connection broke.
-        self.run(Replay::Safe, || take(&self.pool, budgets, now))
+        self.run(Replay::Safe, || take(&self.leases, budgets, now))
             .await
     }
 
@@ -30,9 +30,12 @@ impl ThrottleStore for PostgresStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.run(Replay::Unsafe, || async {
-            let mut transaction = self.pool.begin().await?;
+            let mut lease = self.leases.acquire().await?;
+            let mut transaction = lease.begin().await?;
             give_back(&mut transaction, keys, now).await?;
-            transaction.commit().await
+            transaction.commit().await?;
+            lease.keep();
+            Ok(())
         })
         .await
     }
@@ -43,25 +46,28 @@ impl ThrottleStore for PostgresStore {
     }
 }
 
-async fn take(pool: &PgPool, budgets: &[TryBudget], now: Timestamp) -> Result<Admission, Error> {
+async fn take(leases: &Leases, budgets: &[TryBudget], now: Timestamp) -> Result<Admission, Error> {
     let keys: Vec<&[u8]> = budgets
         .iter()
         .map(|budget| budget.key.as_bytes().as_slice())
         .collect();
-    let mut connection = pool.acquire().await?;
+    let mut lease = leases.acquire().await?;
     // A flood of refused tries reads only: even a lock would be a write.
-    let mut records = read(&mut connection, &keys).await?;
+    let mut records = read(&mut lease, &keys).await?;
     if let Some(refused) = take_from(&mut records, budgets, now) {
+        lease.keep();
         return Ok(refused);
     }
-    let mut transaction = connection.begin().await?;
+    let mut transaction = lease.begin().await?;
     let mut records = make_and_lock(&mut transaction, &keys, now).await?;
     if let Some(refused) = take_from(&mut records, budgets, now) {
         transaction.rollback().await?;
+        lease.keep();
         return Ok(refused);
     }
     write(&mut transaction, &records).await?;
     transaction.commit().await?;
+    lease.keep();
     Ok(Admission::Admitted)
 }
 

@@ -1,11 +1,15 @@
 //! Users in PostgreSQL.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{Error, PgExecutor, PgPool, Row};
 
-use super::{PostgresStore, Replay, email_changes, error, events, outbox, rows};
+use super::lookup::{Lookup, lookup};
+use super::{Leases, PostgresStore, Replay, email_changes, error, events, lookup, outbox, rows};
 use crate::audit::AuditEvent;
+use crate::store::batch::Batches;
 use crate::store::stored::Change;
 use crate::store::{
     EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
@@ -54,7 +58,7 @@ impl UserStore for PostgresStore {
         &self,
         username: &Username,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
-        self.run(Replay::Safe, || select_credentials(&self.pool, username))
+        self.run(Replay::Safe, || select_credentials(&self.leases, username))
             .await
     }
 
@@ -63,13 +67,13 @@ impl UserStore for PostgresStore {
         email: &EmailAddress,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
         self.run(Replay::Safe, || {
-            select_credentials_by_email(&self.pool, email)
+            select_credentials_by_email(&self.leases, email)
         })
         .await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.run(Replay::Safe, || select_user(&self.pool, id)).await
+        self.user_reads.call(|| self.clone(), id).await
     }
 
     async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
@@ -116,6 +120,19 @@ impl UserStore for PostgresStore {
         })
         .await
     }
+}
+
+/// Reads of single users, of which one statement serves those that come at the same time.
+pub(super) type UserReads = Batches<PostgresStore, UserId, Option<User>>;
+
+pub(super) fn reads(pool: &PgPool) -> Arc<UserReads> {
+    let limits = lookup::limits(pool);
+    Arc::new(Batches::new(limits, |store: &mut PostgresStore, ids| {
+        Box::pin(async move {
+            let select = || select(&store.leases, &ids);
+            store.run(Replay::Safe, select).await
+        })
+    }))
 }
 
 async fn register(
@@ -213,39 +230,39 @@ async fn superuser_exists(pool: &PgPool) -> Result<bool, Error> {
 }
 
 async fn select_credentials(
-    pool: &PgPool,
+    leases: &Leases,
     username: &Username,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
-    sqlx::query(
+    let mut lease = leases.acquire().await?;
+    let found = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
                 email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
          WHERE username_canonical = $1",
     )
     .bind(username.canonical())
-    .fetch_optional(pool)
-    .await?
-    .as_ref()
-    .map(credentials)
-    .transpose()
+    .fetch_optional(&mut *lease)
+    .await?;
+    lease.keep();
+    found.as_ref().map(credentials).transpose()
 }
 
 async fn select_credentials_by_email(
-    pool: &PgPool,
+    leases: &Leases,
     email: &EmailAddress,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
-    sqlx::query(
+    let mut lease = leases.acquire().await?;
+    let found = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
                 email_verified_at, is_active, is_superuser, roles, created_at
          FROM auth_users
          WHERE email_key = $1",
     )
     .bind(email.key())
-    .fetch_optional(pool)
-    .await?
-    .as_ref()
-    .map(credentials)
-    .transpose()
+    .fetch_optional(&mut *lease)
+    .await?;
+    lease.keep();
+    found.as_ref().map(credentials).transpose()
 }
 
 fn credentials(row: &PgRow) -> Result<(User, PasswordHash), Error> {
@@ -253,19 +270,19 @@ fn credentials(row: &PgRow) -> Result<(User, PasswordHash), Error> {
     Ok((rows::user(row)?, hash))
 }
 
-async fn select_user(pool: &PgPool, id: UserId) -> Result<Option<User>, Error> {
-    sqlx::query(
-        "SELECT id, username, username_canonical, email, email_key,
-                email_verified_at, is_active, is_superuser, roles, created_at
-         FROM auth_users
-         WHERE id = $1",
-    )
-    .bind(id.as_uuid())
-    .fetch_optional(pool)
-    .await?
-    .as_ref()
-    .map(rows::user)
-    .transpose()
+const BY_ID: Lookup = lookup!(
+    "SELECT id, username, username_canonical, email, email_key,
+            email_verified_at, is_active, is_superuser, roles, created_at
+     FROM auth_users",
+    "id"
+);
+
+async fn select(leases: &Leases, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
+    let found = BY_ID.find(leases, ids.iter().map(UserId::as_uuid)).await?;
+    let found = found.iter().map(rows::user);
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let of = |id: &UserId| found.iter().find(|user| user.id == *id).cloned();
+    Ok(ids.iter().map(of).collect())
 }
 
 async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, Error> {

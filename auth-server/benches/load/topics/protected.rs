@@ -123,6 +123,11 @@ pub(super) fn measure(world: &World) -> Outcome<Section> {
     if peer.is_some() {
         for (what, ours, theirs) in [
             (
+                "protected requests, ours without the database, beside Django's, which reads the user",
+                GUARDED,
+                DJANGO,
+            ),
+            (
                 "protected requests without the database, beside Django",
                 GUARDED,
                 django::STATELESS,

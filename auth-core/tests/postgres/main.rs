@@ -1,6 +1,8 @@
-//! What is PostgreSQL's own: its schema, its settings, and its restarts.
+//! What is PostgreSQL's own: its schema, its locks, and its connections.
 #![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
 #![cfg(all(feature = "testing", feature = "postgres", unix))]
+
+mod connections;
 
 use std::time::Duration;
 
@@ -14,7 +16,6 @@ use auth_core::{
     EmailAddress, Generation, PasswordHash, RequestContext, RevocationReason, SessionId, Timestamp,
     User, UserId,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
@@ -103,113 +104,6 @@ async fn all_tables_carry_the_prefix() {
         tables.iter().all(|name| name.starts_with("auth_")),
         "{tables:?}"
     );
-}
-
-#[tokio::test]
-async fn s12_3_a_database_that_is_down_is_unavailable_within_the_timeout() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = PgConnectOptions::new().socket(folder.path());
-    let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(50));
-    let store = PostgresStore::connect_with(options, pool);
-    let down = store.check().await;
-    assert!(matches!(down, Err(StoreError::Unavailable(_))), "{down:?}");
-}
-
-#[tokio::test]
-async fn s12_3_a_pool_that_is_exhausted_is_unavailable() {
-    let database = TemporaryDatabase::create().await;
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(Duration::from_millis(50));
-    let store = PostgresStore::connect_with(database.url().parse().unwrap(), pool);
-    // On a busy machine the first connection may take longer than the timeout.
-    let taken = loop {
-        if let Ok(connection) = store.pool().acquire().await {
-            break connection;
-        }
-    };
-    let busy = store.check().await;
-    assert!(matches!(busy, Err(StoreError::Unavailable(_))), "{busy:?}");
-    drop(taken);
-}
-
-#[tokio::test]
-async fn reads_outlive_a_restart_of_the_database() {
-    let (database, store) = migrated().await;
-    let alice = create_alice(&store).await;
-    fill_pool(&store).await;
-    terminate_connections(database.url()).await;
-    for _ in 0..20 {
-        let found = store.find_user(alice.user.id).await.unwrap();
-        assert_eq!(found.as_ref(), Some(&alice.user));
-    }
-}
-
-#[tokio::test]
-async fn writes_fail_at_most_once_after_a_restart_of_the_database() {
-    let (database, store) = migrated().await;
-    let alice = create_alice(&store).await;
-    let session = begin_session(&store, &alice).await;
-    fill_pool(&store).await;
-    terminate_connections(database.url()).await;
-
-    let mut failures = 0;
-    let mut generation = Generation::FIRST;
-    while generation < Generation::new(20) {
-        match store
-            .rotate_session(&SessionRotation::new(session.id, generation, NOW))
-            .await
-        {
-            Ok(moved) => generation = moved.unwrap().generation,
-            Err(StoreError::Unavailable(_)) => failures += 1,
-            Err(error) => panic!("{error:?}"),
-        }
-        assert!(failures <= 1);
-    }
-}
-
-/// Opens several connections, all of them just used and idle.
-async fn fill_pool(store: &PostgresStore) {
-    let mut connections = Vec::new();
-    for _ in 0..8 {
-        connections.push(store.pool().acquire().await.unwrap());
-    }
-    for mut connection in connections {
-        connection.return_to_pool().await;
-    }
-}
-
-async fn terminate_connections(url: &str) {
-    let pool = PgPoolOptions::new().connect(url).await.unwrap();
-    // With a timeout the function returns when the process is gone.
-    sqlx::query(
-        "SELECT pg_terminate_backend(pid, 5000)
-         FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
-    pool.close().await;
-}
-
-#[tokio::test]
-async fn s7_6_commits_are_synchronous_whatever_the_database_says() {
-    let (database, store) = migrated().await;
-    sqlx::raw_sql(
-        "DO $$ BEGIN
-             EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database());
-         END $$",
-    )
-    .execute(store.pool())
-    .await
-    .unwrap();
-    let store = PostgresStore::connect(database.url()).unwrap();
-    let setting: String = sqlx::query_scalar("SELECT current_setting('synchronous_commit')")
-        .fetch_one(store.pool())
-        .await
-        .unwrap();
-    assert_eq!(setting, "on");
 }
 
 #[tokio::test]
@@ -379,7 +273,7 @@ async fn users_of_django_are_copied() {
     run(DJANGO).await;
     // The second time changes nothing.
     for _ in 0..2 {
-        run(include_str!("../migrations/import/from_django.sql")).await;
+        run(include_str!("../../migrations/import/from_django.sql")).await;
     }
     let names: Vec<String> = sqlx::query_scalar("SELECT username FROM auth_users ORDER BY email")
         .fetch_all(store.pool())

@@ -1,0 +1,220 @@
+//! Connections that stay out of their pool for a moment, from one statement to the next.
+
+use std::fmt;
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Error, PgConnection, PgPool, Postgres};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::connection::Health;
+
+/// How long a connection stays out of its pool: that long others may wait for it.
+const LEASE: Duration = Duration::from_millis(50);
+
+/// Connections on lease from a pool.
+///
+/// The pool asks each connection that comes back whether it is alive, in a task of its own: another
+/// round trip, which a statement of one round trip would pay with half of its speed. So a
+/// connection whose statement went well serves the next one at once, and goes back when its lease
+/// is over. Clones share the leases.
+#[derive(Clone)]
+pub(super) struct Leases(Arc<Shared>);
+
+struct Shared {
+    pool: PgPool,
+    health: Arc<Health>,
+    /// Who waits is served in turn.
+    places: Semaphore,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    leases: Vec<Leased>,
+    is_watched: bool,
+}
+
+struct Leased {
+    connection: PoolConnection<Postgres>,
+    since: Instant,
+    idle_since: Instant,
+}
+
+impl Leased {
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= LEASE
+    }
+}
+
+impl Leases {
+    /// Leaves one connection to everything else, such as who follows the revocations.
+    pub(super) fn of(pool: &PgPool, health: &Arc<Health>) -> Self {
+        let connections = pool.options().get_max_connections();
+        let places = usize::try_from(connections).unwrap_or(usize::MAX);
+        Self(Arc::new(Shared {
+            pool: pool.clone(),
+            health: Arc::clone(health),
+            places: Semaphore::new(places.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS)),
+            idle: Mutex::default(),
+        }))
+    }
+
+    /// Waits no longer than the pool would.
+    pub(super) async fn acquire(&self) -> Result<Lease<'_>, Error> {
+        let shared = &self.0;
+        let limit = shared.pool.options().get_acquire_timeout();
+        let acquire = async {
+            let place = shared.places.acquire().await;
+            let place = place.map_err(|_| Error::PoolClosed)?;
+            let leased = match shared.take_idle() {
+                Some(leased) => leased,
+                None => {
+                    let connection = shared.pool.acquire().await?;
+                    let now = Instant::now();
+                    Leased {
+                        connection,
+                        since: now,
+                        idle_since: now,
+                    }
+                }
+            };
+            Ok(Lease {
+                shared,
+                leased,
+                _place: place,
+            })
+        };
+        let in_time = tokio::time::timeout(limit, acquire).await;
+        in_time.unwrap_or(Err(Error::PoolTimedOut))
+    }
+}
+
+impl Shared {
+    /// The pool sees to those that may be broken.
+    fn take_idle(&self) -> Option<Leased> {
+        loop {
+            let leased = self.lock().leases.pop()?;
+            if !self.pool.is_closed() && self.health.trusts(leased.idle_since.elapsed()) {
+                return Some(leased);
+            }
+        }
+    }
+
+    fn keep(self: &Arc<Self>, leased: Leased) {
+        let mut idle = self.lock();
+        idle.leases.push(leased);
+        if !mem::replace(&mut idle.is_watched, true) {
+            tokio::spawn(Watch(Arc::clone(self)).give_back_in_time());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        // Nothing panics between two changes.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").finish_non_exhaustive()
+    }
+}
+
+/// A connection, which goes back to the pool unless it is [kept](Self::keep).
+pub(super) struct Lease<'a> {
+    shared: &'a Arc<Shared>,
+    leased: Leased,
+    // Given back last.
+    _place: SemaphorePermit<'a>,
+}
+
+impl Lease<'_> {
+    /// Leaves the connection, on which nothing is under way, to the next statement.
+    pub(super) fn keep(self) {
+        if !self.leased.is_over() {
+            self.shared.keep(Leased {
+                idle_since: Instant::now(),
+                ..self.leased
+            });
+        }
+    }
+}
+
+impl Deref for Lease<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.leased.connection
+    }
+}
+
+impl DerefMut for Lease<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.leased.connection
+    }
+}
+
+/// Gives back what nobody uses. A pool takes connections only within its runtime: with that, this
+/// ends, and what is still idle goes with it.
+struct Watch(Arc<Shared>);
+
+impl Watch {
+    async fn give_back_in_time(self) {
+        loop {
+            tokio::time::sleep(LEASE).await;
+            let mut idle = self.0.lock();
+            let over: Vec<_> = idle
+                .leases
+                .extract_if(.., |leased| leased.is_over())
+                .collect();
+            let is_done = idle.leases.is_empty();
+            drop(idle);
+            drop(over);
+            if is_done {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let idle = mem::take(&mut *self.0.lock());
+        drop(idle);
+    }
+}
+
+#[cfg(all(test, feature = "testing", unix))]
+mod tests {
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+    use crate::testing::postgres::TemporaryDatabase;
+
+    #[tokio::test]
+    async fn a_connection_serves_the_next_statement_and_goes_back_in_time() {
+        let database = TemporaryDatabase::create().await;
+        let pool = PgPoolOptions::new().connect_lazy(database.url()).unwrap();
+        let leases = Leases::of(&pool, &Arc::default());
+        let idle = || leases.0.lock().leases.len();
+        // On a slow machine a lease may be over when its first statement is.
+        let mut tries = 0;
+        while idle() == 0 {
+            tries += 1;
+            assert!(tries < 100);
+            leases.acquire().await.unwrap().keep();
+        }
+        let lease = leases.acquire().await.unwrap();
+        assert_eq!((idle(), pool.size()), (0, 1));
+        lease.keep();
+        while pool.num_idle() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(idle(), 0);
+    }
+}
