@@ -3,7 +3,7 @@
 use super::Inner;
 use super::throttle::TakenTries;
 use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
-use crate::password::Verification;
+use crate::password::{Place, Verification};
 use crate::store::NewSession;
 use crate::{
     AuthError, Login, Password, PasswordHash, RequestContext, SessionOwner, TokenPair, User,
@@ -37,6 +37,8 @@ impl Inner {
         if login.password.is_too_long() {
             return Err(Refusal::by(LoginRule::PasswordTooLong));
         }
+        // Before the database is asked: a flood that cannot be hashed is none for it.
+        let place = self.hasher.reserve()?;
         let now = self.clock.now();
         let taken = self.take_tries(&login.username, context, now).await;
         let taken = taken.map_err(|(rule, error)| Refusal {
@@ -44,7 +46,7 @@ impl Inner {
             rule,
             user: None,
         })?;
-        let outcome = self.begin_session(login, &taken, context).await;
+        let outcome = self.begin_session(login, place, &taken, context).await;
         if let Err(refusal) = &outcome
             && !refusal.is_failed_guess()
         {
@@ -56,15 +58,21 @@ impl Inner {
     async fn begin_session(
         &self,
         login: Login,
+        place: Place,
         taken: &TakenTries,
         context: &RequestContext,
     ) -> Result<TokenPair, Refusal> {
         // The hash that was checked can be replaced before the session begins: by the same
         // user's other login, which raised its cost, or by a change of the password. Then the
         // new one is to be checked, and once is enough unless somebody works against it.
+        let mut reserved = Some(place);
         for _ in 0..3 {
+            let place = match reserved.take() {
+                Some(place) => place,
+                None => self.hasher.reserve()?,
+            };
             let asked_at = self.clock.now();
-            let (user, checked, verification) = self.authenticate(&login).await?;
+            let (user, checked, verification) = self.authenticate(&login, place).await?;
             let owner = SessionOwner {
                 is_superuser: user.is_superuser,
                 roles: user.roles.clone(),
@@ -112,6 +120,7 @@ impl Inner {
     async fn authenticate(
         &self,
         login: &Login,
+        place: Place,
     ) -> Result<(User, PasswordHash, Verification), Refusal> {
         let found = match Username::for_lookup(&login.username) {
             Some(username) => self.store.find_credentials(&username).await?,
@@ -120,7 +129,7 @@ impl Inner {
         let (user, hash) = found.unzip();
         let verification = self
             .hasher
-            .verify(login.password.clone(), hash.clone())
+            .verify_at(place, login.password.clone(), hash.clone())
             .await
             .map_err(AuthError::from)?;
         let (Some(user), Some(hash)) = (user, hash) else {
@@ -194,5 +203,44 @@ impl<E: Into<AuthError>> From<E> for Refusal {
             rule,
             user: None,
         }
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::SqliteStore;
+    use crate::{
+        Argon2Params, AuthService, Engine, JwtKeys, PasswordHasher, SecretKey, SecretKeys,
+    };
+
+    #[tokio::test]
+    async fn s12_1_a_login_that_cannot_be_hashed_asks_the_database_nothing() {
+        let hasher = PasswordHasher::builder()
+            .with_params(Argon2Params::insecure_for_tests())
+            .with_threads(NonZeroUsize::MIN)
+            .with_queue(NonZeroUsize::MIN)
+            .build()
+            .unwrap();
+        // It has no tables, so that whoever asks it fails.
+        let store = SqliteStore::in_memory().await.unwrap();
+        let key = || SecretKey::generate().unwrap();
+        let secret_keys = SecretKeys::new(key());
+        let engine = Engine::builder(Arc::new(store), secret_keys, JwtKeys::hs256(key()))
+            .with_public_url("https://auth.example.org")
+            .with_password_hasher(hasher.clone())
+            .build()
+            .unwrap();
+        let context = RequestContext::default();
+        let log_in = || engine.log_in(Login::new("alice", Password::new("whatever")), &context);
+        let asked = log_in().await.unwrap_err();
+        assert_eq!(asked.code(), "internal_error");
+        let taken = [hasher.reserve().unwrap(), hasher.reserve().unwrap()];
+        let refused = log_in().await.unwrap_err();
+        assert_eq!(refused.code(), "overloaded");
+        drop(taken);
     }
 }

@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "foreign-hashes")]
 use super::foreign::ForeignCeilings;
+use super::memory::Memory;
 use super::normal::normalise;
 use super::params::{Argon2Ceilings, Argon2Params, Ceilings};
 use super::pepper::PepperKeys;
-use super::pool::Pool;
+use super::pool::{Place, Pool};
 use super::recipe::Recipe;
 use super::{HashError, HasherSetupError, Password, PasswordHash};
 
@@ -63,10 +64,10 @@ impl PasswordHasher {
     /// - [`HashError::Failed`] if the operating system gives no random numbers or no memory.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
         let normal = normalise(&password).ok_or(HashError::TooLong)?;
+        let place = self.pool.reserve()?;
         let recipe = Arc::clone(&self.recipe);
-        self.pool
-            .run(move |memory| recipe.hash(memory, &normal))
-            .await
+        let hash = move |memory: &mut Memory| recipe.hash(memory, &normal);
+        self.pool.run(place, hash).await
     }
 
     /// Verifies a password against a stored hash.
@@ -94,6 +95,35 @@ impl PasswordHasher {
         let Some(normal) = normalise(&password) else {
             return Ok(Verification::Mismatch);
         };
+        self.compare(self.reserve()?, password, normal, hash).await
+    }
+
+    /// Takes a place in the queue for a password whose hash is still to be found, so that what
+    /// cannot be hashed costs nothing else either.
+    pub(crate) fn reserve(&self) -> Result<Place, HashError> {
+        self.pool.reserve()
+    }
+
+    /// [`verify`](Self::verify) at a place that was taken before.
+    pub(crate) async fn verify_at(
+        &self,
+        place: Place,
+        password: Password,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verification, HashError> {
+        let Some(normal) = normalise(&password) else {
+            return Ok(Verification::Mismatch);
+        };
+        self.compare(place, password, normal, hash).await
+    }
+
+    async fn compare(
+        &self,
+        place: Place,
+        password: Password,
+        normal: Zeroizing<String>,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verification, HashError> {
         // Read here and not on the thread, so that what it logs belongs to the caller's span.
         let stored = hash.and_then(|hash| self.recipe.read(&hash));
         // Another system has hashed what was typed.
@@ -102,9 +132,8 @@ impl PasswordHasher {
             _ => normal,
         };
         let recipe = Arc::clone(&self.recipe);
-        self.pool
-            .run(move |memory| recipe.verify(memory, &text, stored))
-            .await
+        let verify = move |memory: &mut Memory| recipe.verify(memory, &text, stored);
+        self.pool.run(place, verify).await
     }
 }
 
@@ -303,7 +332,7 @@ mod tests {
         let hasher = builder().with_threads(one).with_queue(one).build().unwrap();
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let mut busy = pin!(hasher.pool.run(move |_| {
+        let mut busy = pin!(hasher.pool.run_now(move |_| {
             started.send(()).unwrap();
             Ok(released.recv().is_err())
         }));

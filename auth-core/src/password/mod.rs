@@ -48,6 +48,7 @@ pub use hasher::{PasswordHasher, PasswordHasherBuilder, Verification};
 pub use params::{Argon2Ceilings, Argon2Params, Argon2ParamsError};
 pub use pepper::{Pepper, PepperError, PepperKeys};
 pub use policy::{PasswordPolicy, PasswordPolicyError};
+pub(crate) use pool::Place;
 pub use problem::PasswordProblem;
 
 secret_string! {

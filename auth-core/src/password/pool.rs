@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
-use tokio::sync::oneshot;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::error;
 
 use super::HashError;
@@ -36,9 +36,20 @@ type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 #[derive(Debug)]
 pub(super) struct Pool {
     queue: Sender<Job>,
+    /// One for each thread and each place before them.
+    places: Arc<Semaphore>,
+    capacity: usize,
     threads: u32,
     max_wait: Duration,
     cost: Arc<MeanCost>,
+}
+
+/// A place in the queue, and then on a thread, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// A wait too long for the clock is no deadline.
+    deadline: Option<Instant>,
 }
 
 impl Pool {
@@ -49,7 +60,10 @@ impl Pool {
         max_wait: Duration,
         blocks: usize,
     ) -> io::Result<Self> {
-        let (queue, jobs) = bounded(places.get());
+        // What is bounded is the places.
+        let (queue, jobs) = unbounded();
+        let capacity = places.saturating_add(threads.get()).get();
+        let capacity = capacity.min(Semaphore::MAX_PERMITS);
         for number in 0..threads.get() {
             let jobs = jobs.clone();
             thread::Builder::new()
@@ -64,29 +78,31 @@ impl Pool {
         }
         Ok(Self {
             queue,
+            places: Arc::new(Semaphore::new(capacity)),
+            capacity,
             threads: u32::try_from(threads.get()).unwrap_or(u32::MAX),
             max_wait,
             cost: Arc::default(),
         })
     }
 
-    /// Has one of the threads do the work, unless it would have to wait too long for it.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
-    ) -> Result<T, HashError> {
+    /// Takes a place, unless there is none or the wait would be too long.
+    pub(super) fn reserve(&self) -> Result<Place, HashError> {
         let expected = self.expected_wait();
         if expected > self.max_wait {
             return Err(HashError::overloaded(expected));
         }
-        // A wait too long for the clock is no deadline.
-        let deadline = Instant::now().checked_add(self.max_wait);
-        self.run_before(deadline, work).await
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        Ok(Place {
+            _permit: permit.map_err(|_| HashError::overloaded(expected))?,
+            deadline: Instant::now().checked_add(self.max_wait),
+        })
     }
 
-    async fn run_before<T: Send + 'static>(
+    /// Has one of the threads do the work.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
-        deadline: Option<Instant>,
+        place: Place,
         work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let (reply, answer) = oneshot::channel();
@@ -97,26 +113,22 @@ impl Pool {
                 return;
             }
             let started = Instant::now();
-            let result = if deadline.is_some_and(|deadline| started >= deadline) {
+            let result = if place.deadline.is_some_and(|deadline| started >= deadline) {
                 Err(HashError::overloaded(cost.mean()))
             } else {
                 let result = work(memory);
                 cost.record(started.elapsed());
                 result
             };
+            drop(place);
             // An error is the caller's having gone meanwhile.
             let _ = reply.send(result);
         });
         // Before a thread can take it, so that the count is never below zero.
         metrics::gauge!(QUEUE_LENGTH).increment(1);
-        self.queue.try_send(job).map_err(|refused| {
+        self.queue.send(job).map_err(|_| {
             metrics::gauge!(QUEUE_LENGTH).decrement(1);
-            match refused {
-                TrySendError::Full(_) => HashError::overloaded(self.expected_wait()),
-                TrySendError::Disconnected(_) => {
-                    HashError::failed("the hashing threads have ended")
-                }
-            }
+            HashError::failed("the hashing threads have ended")
         })?;
         answer
             .await
@@ -124,7 +136,9 @@ impl Pool {
     }
 
     fn expected_wait(&self) -> Duration {
-        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        let taken = self.capacity - self.places.available_permits();
+        let taken = u32::try_from(taken).unwrap_or(u32::MAX);
+        let waiting = taken.saturating_sub(self.threads);
         self.cost.mean().saturating_mul(waiting) / self.threads
     }
 }
@@ -195,10 +209,21 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::sync::mpsc;
 
+    use crossbeam_channel::bounded;
+
     use super::*;
     use crate::password::test_support::poll_once;
 
     const LONG: Duration = Duration::from_secs(3600);
+
+    impl Pool {
+        pub(in crate::password) async fn run_now<T: Send + 'static>(
+            &self,
+            work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
+        ) -> Result<T, HashError> {
+            self.run(self.reserve()?, work).await
+        }
+    }
 
     fn pool(threads: usize, places: usize) -> Pool {
         let places = NonZeroUsize::new(places).unwrap();
@@ -211,7 +236,7 @@ mod tests {
         let (started, has_started) = oneshot::channel();
         let pool = Arc::clone(pool);
         tokio::spawn(async move {
-            pool.run(move |_| {
+            pool.run_now(move |_| {
                 started.send(()).unwrap();
                 let _ = released.recv();
                 Ok(())
@@ -226,9 +251,9 @@ mod tests {
     async fn s12_1_a_full_queue_refuses_at_once() {
         let pool = Arc::new(pool(1, 1));
         let release = occupy(&pool).await;
-        let mut queued = pin!(pool.run(|_| Ok("queued")));
+        let mut queued = pin!(pool.run_now(|_| Ok("queued")));
         assert!(poll_once(queued.as_mut()).await.is_none());
-        let refused = poll_once(pin!(pool.run(|_| Ok("refused")))).await;
+        let refused = poll_once(pin!(pool.run_now(|_| Ok("refused")))).await;
         let Some(Err(HashError::Overloaded { retry_after })) = refused else {
             panic!("not refused at once: {refused:?}");
         };
@@ -237,15 +262,25 @@ mod tests {
         assert_eq!(queued.await.unwrap(), "queued");
     }
 
+    #[test]
+    fn s12_1_what_is_reserved_is_taken_until_it_is_given_back() {
+        let pool = pool(2, 3);
+        let mut places: Vec<_> = (0..5).map(|_| pool.reserve().unwrap()).collect();
+        let refused = pool.reserve();
+        assert!(matches!(refused, Err(HashError::Overloaded { .. })));
+        places.pop();
+        assert!(pool.reserve().is_ok());
+    }
+
     #[tokio::test]
     async fn s12_1_a_wait_that_would_pass_the_deadline_is_refused_at_once() {
         let pool = Arc::new(pool(1, 8));
         pool.cost.record(LONG);
         let release = occupy(&pool).await;
-        let mut first = pin!(pool.run(|_| Ok(())));
+        let mut first = pin!(pool.run_now(|_| Ok(())));
         assert!(poll_once(first.as_mut()).await.is_none());
         pool.cost.record(LONG * 9);
-        let second = poll_once(pin!(pool.run(|_| Ok(())))).await;
+        let second = poll_once(pin!(pool.run_now(|_| Ok(())))).await;
         let Some(Err(HashError::Overloaded { retry_after })) = second else {
             panic!("not refused at once: {second:?}");
         };
@@ -265,7 +300,11 @@ mod tests {
                 Ok(())
             }
         };
-        let late = pool.run_before(Some(Instant::now()), work).await;
+        let place = Place {
+            deadline: Some(Instant::now()),
+            ..pool.reserve().unwrap()
+        };
+        let late = pool.run(place, work).await;
         assert!(matches!(late, Err(HashError::Overloaded { .. })));
         assert!(!done.load(Ordering::SeqCst));
     }
@@ -277,23 +316,23 @@ mod tests {
         let done = Arc::new(AtomicBool::new(false));
         {
             let done = Arc::clone(&done);
-            let mut gone = pin!(pool.run(move |_| {
+            let mut gone = pin!(pool.run_now(move |_| {
                 done.store(true, Ordering::SeqCst);
                 Ok(())
             }));
             assert!(poll_once(gone.as_mut()).await.is_none());
         }
         drop(release);
-        pool.run(|_| Ok(())).await.unwrap();
+        pool.run_now(|_| Ok(())).await.unwrap();
         assert!(!done.load(Ordering::SeqCst));
     }
 
     #[tokio::test]
     async fn s12_5_a_panic_fails_its_caller_and_no_other() {
         let pool = pool(1, 8);
-        let failed = pool.run::<()>(|_| panic!("on purpose")).await;
+        let failed = pool.run_now::<()>(|_| panic!("on purpose")).await;
         assert!(matches!(failed, Err(HashError::Failed(_))));
-        assert_eq!(pool.run(|_| Ok("next")).await.unwrap(), "next");
+        assert_eq!(pool.run_now(|_| Ok("next")).await.unwrap(), "next");
     }
 
     #[cfg(target_os = "linux")]
@@ -301,7 +340,7 @@ mod tests {
     async fn the_threads_let_others_go_first() {
         let niceness = || rustix::process::getpriority_process(None).map_err(HashError::failed);
         let here = niceness().unwrap();
-        let there = pool(1, 8).run(move |_| niceness()).await.unwrap();
+        let there = pool(1, 8).run_now(move |_| niceness()).await.unwrap();
         assert_eq!(there, (here + NICENESS).min(19));
         assert_eq!(niceness().unwrap(), here);
     }
@@ -310,7 +349,7 @@ mod tests {
     async fn jobs_on_one_thread_share_its_memory() {
         let pool = pool(1, 8);
         let address = || {
-            pool.run(|memory| {
+            pool.run_now(|memory| {
                 let address = memory.lend(8, |blocks| blocks.as_ptr().addr());
                 address.map_err(HashError::failed)
             })
@@ -339,7 +378,7 @@ mod tests {
     async fn an_endless_wait_is_allowed() {
         let one = NonZeroUsize::MIN;
         let pool = Pool::start(one, one, Duration::MAX, 8).unwrap();
-        pool.run(|_| Ok(())).await.unwrap();
+        pool.run_now(|_| Ok(())).await.unwrap();
     }
 
     thread_local! {
@@ -354,7 +393,7 @@ mod tests {
             AT_THREAD_END.set(Some(alive));
             Ok(())
         };
-        pool.run(leave_behind).await.unwrap();
+        pool.run_now(leave_behind).await.unwrap();
         assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Empty));
         drop(pool);
         // The thread's end drops the sender; a thread that never ends would hang the test.

@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span};
 
 use crate::store::StoreError;
+
+/// How long who waits leaves others alone with a statement, which the network or the database may
+/// hold up: as short as the runtime's clock can tell.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// How much is shared, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +34,16 @@ pub(super) type Answers<'a, A> =
     Pin<Box<dyn Future<Output = Result<Vec<A>, StoreError>> + Send + 'a>>;
 
 /// Runs the statement that serves the calls.
-type Serve<S, Q, A> = fn(&mut S, Vec<Q>) -> Answers<'_, A>;
+type Serve<S, Q, A> = fn(&S, Vec<Q>) -> Answers<'_, A>;
 
 /// Calls of one kind.
 ///
-/// While fewer statements are under way than may be at once, one begins at once, for the call and
-/// whoever else has come by then. Else a call waits until one of them has come back, and shares the
-/// next one with all who wait. Every call is answered after the commit of its statement, which has
+/// A call that finds no statement under way begins one. Else it waits until the one under way has
+/// come back, and shares the next with all who wait: fewer statements cost less than more at once.
+/// If as many wait as one statement serves, or the one under way is slow, another begins beside it,
+/// while there may be more. Every call is answered after the commit of its statement, which has
 /// begun after the call. A call that is dropped before its statement begins is not served; after
 /// that it is, as the others are.
-///
-/// Statements that follow each other without a pause work with the same `S`, be it a store or what
-/// such statements keep.
 pub(super) struct Batches<S, Q, A> {
     queue: Mutex<Queue<Q, A>>,
     limits: Limits,
@@ -50,6 +52,8 @@ pub(super) struct Batches<S, Q, A> {
 
 struct Queue<Q, A> {
     under_way: usize,
+    /// Those under way that nobody waits for.
+    slow: usize,
     waiting: Vec<Call<Q, A>>,
 }
 
@@ -62,13 +66,14 @@ struct Call<Q, A> {
 
 impl<S, Q, A> Batches<S, Q, A>
 where
-    S: Send + 'static,
+    S: Clone + Send + Sync + 'static,
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
     pub(super) fn new(limits: Limits, serve: Serve<S, Q, A>) -> Self {
         let queue = Queue {
             under_way: 0,
+            slow: 0,
             waiting: Vec::new(),
         };
         Self {
@@ -78,12 +83,8 @@ where
         }
     }
 
-    /// Has the question answered; `begin` makes what the statement works with, if one begins for it.
-    pub(super) async fn call(
-        self: &Arc<Self>,
-        begin: impl FnOnce() -> S,
-        question: Q,
-    ) -> Result<A, StoreError> {
+    /// Has the question answered by the store.
+    pub(super) async fn call(self: &Arc<Self>, store: &S, question: Q) -> Result<A, StoreError> {
         let (answer, answered) = oneshot::channel();
         let call = Call {
             question,
@@ -91,23 +92,30 @@ where
             span: Span::current(),
             answer,
         };
-        let may_begin = {
+        {
             let mut queue = self.lock();
             queue.waiting.push(call);
-            let may_begin = queue.under_way < self.limits.statements;
-            queue.under_way += usize::from(may_begin);
-            may_begin
-        };
-        if may_begin {
-            // A task of its own: who waits does not depend on who came first.
-            let turn = Turn {
-                batches: Arc::clone(self),
-                is_given_back: false,
-            };
-            tokio::spawn(turn.serve_all(begin()));
+            if queue.under_way == queue.slow || queue.waiting.len() >= self.limits.calls {
+                self.begin(&mut queue, store);
+            }
         }
         let lost = |_| StoreError::Unavailable("the statement was cut off".into());
         answered.await.map_err(lost)?
+    }
+
+    /// Begins a statement, if there may be one more, in a task of its own: who waits does not depend
+    /// on who came first.
+    fn begin(self: &Arc<Self>, queue: &mut Queue<Q, A>, store: &S) {
+        if queue.under_way < self.limits.statements {
+            queue.under_way += 1;
+            let turn = Turn {
+                batches: Arc::clone(self),
+                store: store.clone(),
+                is_slow: false,
+                is_given_back: false,
+            };
+            tokio::spawn(turn.serve_all());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<Q, A>> {
@@ -127,18 +135,20 @@ impl<S, Q, A> fmt::Debug for Batches<S, Q, A> {
 /// One of the statements that may be under way at once.
 struct Turn<S, Q, A> {
     batches: Arc<Batches<S, Q, A>>,
+    store: S,
+    is_slow: bool,
     is_given_back: bool,
 }
 
 impl<S, Q, A> Turn<S, Q, A>
 where
-    S: Send + 'static,
+    S: Clone + Send + Sync + 'static,
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
-    async fn serve_all(mut self, mut with: S) {
+    async fn serve_all(mut self) {
         while let Some(calls) = self.next() {
-            self.serve(&mut with, calls).await;
+            self.serve(calls).await;
         }
     }
 
@@ -146,6 +156,7 @@ where
     fn next(&mut self) -> Option<Vec<Call<Q, A>>> {
         let limits = &self.batches.limits;
         let mut queue = self.batches.lock();
+        queue.slow -= usize::from(mem::take(&mut self.is_slow));
         let too_late = |call: &mut Call<Q, A>| call.since.elapsed() > limits.queue;
         for call in queue.waiting.extract_if(.., too_late) {
             let waited = StoreError::Unavailable("no statement began in time".into());
@@ -163,7 +174,7 @@ where
         Some(calls)
     }
 
-    async fn serve(&self, with: &mut S, calls: Vec<Call<Q, A>>) {
+    async fn serve(&mut self, calls: Vec<Call<Q, A>>) {
         let questions = calls.iter().map(|call| call.question.clone()).collect();
         // In the log, a statement belongs to a request only if it serves no other.
         let span = match calls.as_slice() {
@@ -171,7 +182,7 @@ where
             _ => Span::none(),
         };
         // An error of `send` is the caller's having gone meanwhile.
-        match self.ask(with, questions).instrument(span).await {
+        match self.ask(questions).instrument(span).await {
             Ok(answers) => {
                 for (call, answer) in calls.into_iter().zip(answers) {
                     let _ = call.answer.send(Ok(answer));
@@ -180,7 +191,7 @@ where
             // It did nothing. What one of them suffers from shall not be the others' fault.
             Err(StoreError::Failed(_)) if calls.len() > 1 => {
                 for call in calls {
-                    let alone = self.ask(with, vec![call.question]);
+                    let alone = self.ask(vec![call.question]);
                     let alone = alone.instrument(call.span).await;
                     let answer = alone.and_then(|answers| {
                         let none = || StoreError::Failed("a call without an answer".into());
@@ -202,10 +213,20 @@ where
         }
     }
 
-    async fn ask(&self, with: &mut S, questions: Vec<Q>) -> Result<Vec<A>, StoreError> {
+    async fn ask(&mut self, questions: Vec<Q>) -> Result<Vec<A>, StoreError> {
         let limit = self.batches.limits.statement;
-        let answers = (self.batches.serve)(with, questions);
-        let in_time = tokio::time::timeout(limit, answers).await;
+        let mut answers = (self.batches.serve)(&self.store, questions);
+        if let Ok(answers) = timeout(PATIENCE, &mut answers).await {
+            return answers;
+        }
+        if !mem::replace(&mut self.is_slow, true) {
+            let mut queue = self.batches.lock();
+            queue.slow += 1;
+            if !queue.waiting.is_empty() {
+                self.batches.begin(&mut queue, &self.store);
+            }
+        }
+        let in_time = timeout(limit.saturating_sub(PATIENCE), answers).await;
         in_time.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
     }
 }
@@ -218,6 +239,7 @@ impl<S, Q, A> Drop for Turn<S, Q, A> {
             let queue = self.batches.queue.lock();
             let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
             queue.under_way -= 1;
+            queue.slow -= usize::from(self.is_slow);
             if queue.under_way == 0 {
                 queue.waiting.clear();
             }
@@ -230,6 +252,7 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::future::join_all;
     use tokio::sync::Semaphore;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -247,7 +270,7 @@ mod tests {
     const AWAY: u32 = 14;
     const PANICS: u32 = 15;
 
-    fn serve(_: &mut (), questions: Vec<Question>) -> Answers<'_, u32> {
+    fn serve((): &(), questions: Vec<Question>) -> Answers<'_, u32> {
         Box::pin(async move {
             let numbers: Vec<_> = questions.iter().map(|question| question.number).collect();
             let first = questions.first().unwrap();
@@ -291,7 +314,7 @@ mod tests {
                 permits: Arc::clone(&self.permits),
                 statements: Arc::clone(&self.statements),
             };
-            self.batches.call(|| (), question).boxed_local()
+            self.batches.call(&(), question).boxed_local()
         }
 
         fn statements(&self) -> Vec<Vec<u32>> {
@@ -329,17 +352,43 @@ mod tests {
         assert_eq!(world.call(4).await.unwrap(), 4);
     }
 
-    #[tokio::test]
-    async fn a_call_that_finds_room_goes_at_once_and_alone() {
+    #[tokio::test(start_paused = true)]
+    async fn as_many_as_a_statement_serves_begin_one_beside_another() {
         let world = World::new(2);
-        let (mut one, mut other) = (world.call(1), world.call(2));
-        assert!(one.as_mut().now_or_never().is_none());
-        world.until_statements(1).await;
-        assert!(other.as_mut().now_or_never().is_none());
+        let numbers = 100..=100 + u32::try_from(MOST).unwrap();
+        let mut calls: Vec<_> = numbers.map(|number| world.call(number)).collect();
+        for call in &mut calls {
+            assert!(call.as_mut().now_or_never().is_none());
+            world.until_statements(1).await;
+        }
         world.until_statements(2).await;
-        assert_eq!(world.statements(), [[1], [2]]);
+        let sizes: Vec<_> = world.statements().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1, MOST]);
         world.permits.add_permits(2);
-        assert_eq!((one.await.unwrap(), other.await.unwrap()), (1, 2));
+        assert!(
+            join_all(calls)
+                .await
+                .into_iter()
+                .all(|answer| answer.is_ok())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_slow_statement_has_one_beside_it() {
+        let world = World::new(2);
+        let (mut slow, mut waits) = (world.call(0), world.call(1));
+        assert!(slow.as_mut().now_or_never().is_none());
+        world.until_statements(1).await;
+        assert!(waits.as_mut().now_or_never().is_none());
+        advance(PATIENCE).await;
+        world.until_statements(2).await;
+        // Whoever comes now finds one under way that is not slow yet.
+        let mut comes = world.call(2);
+        assert!(comes.as_mut().now_or_never().is_none());
+        world.permits.add_permits(3);
+        let answers = join_all([slow, waits, comes]).await;
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+        assert_eq!(world.statements(), [[0], [1], [2]]);
     }
 
     #[tokio::test]
@@ -384,12 +433,13 @@ mod tests {
         assert_eq!(world.call(2).await.unwrap(), 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn s12_5_a_turn_that_panics_leaves_who_waits_to_the_others() {
         let world = World::new(2);
         let mut first = world.call(PANICS);
         assert!(first.as_mut().now_or_never().is_none());
         world.until_statements(1).await;
+        advance(PATIENCE).await;
         let mut second = world.call(2);
         assert!(second.as_mut().now_or_never().is_none());
         world.until_statements(2).await;

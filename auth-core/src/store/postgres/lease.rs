@@ -13,15 +13,21 @@ use tokio::time::Instant;
 
 use super::connection::Health;
 
-/// How long a connection stays out of its pool: that long others may wait for it.
+/// How long a connection is kept from who may wait for it.
 const LEASE: Duration = Duration::from_millis(50);
+
+/// How long a connection is kept that nobody uses.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// How long a connection is kept that is in use and that nobody waits for: the pool has limits too.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Connections on lease from a pool.
 ///
 /// The pool asks each connection that comes back whether it is alive, in a task of its own: another
 /// round trip, which a statement of one round trip would pay with half of its speed. So a
-/// connection whose statement went well serves the next one at once, and goes back when its lease
-/// is over. Clones share the leases.
+/// connection whose statement went well serves the next one at once. It goes back when it is no
+/// longer used, or when others may wait for it. Clones share the leases.
 #[derive(Clone)]
 pub(super) struct Leases(Arc<Shared>);
 
@@ -43,12 +49,6 @@ struct Leased {
     connection: PoolConnection<Postgres>,
     since: Instant,
     idle_since: Instant,
-}
-
-impl Leased {
-    fn is_over(&self) -> bool {
-        self.since.elapsed() >= LEASE
-    }
 }
 
 impl Leases {
@@ -105,6 +105,16 @@ impl Shared {
         }
     }
 
+    fn is_over(&self, leased: &Leased) -> bool {
+        let age = leased.since.elapsed();
+        let is_exhausted = self.pool.num_idle() == 0
+            && self.pool.size() >= self.pool.options().get_max_connections();
+        self.pool.is_closed()
+            || age >= LONGEST
+            || leased.idle_since.elapsed() >= IDLE
+            || is_exhausted && age >= LEASE
+    }
+
     fn keep(self: &Arc<Self>, leased: Leased) {
         let mut idle = self.lock();
         idle.leases.push(leased);
@@ -136,11 +146,12 @@ pub(super) struct Lease<'a> {
 impl Lease<'_> {
     /// Leaves the connection, on which nothing is under way, to the next statement.
     pub(super) fn keep(self) {
-        if !self.leased.is_over() {
-            self.shared.keep(Leased {
-                idle_since: Instant::now(),
-                ..self.leased
-            });
+        let leased = Leased {
+            idle_since: Instant::now(),
+            ..self.leased
+        };
+        if !self.shared.is_over(&leased) {
+            self.shared.keep(leased);
         }
     }
 }
@@ -170,7 +181,7 @@ impl Watch {
             let mut idle = self.0.lock();
             let over: Vec<_> = idle
                 .leases
-                .extract_if(.., |leased| leased.is_over())
+                .extract_if(.., |leased| self.0.is_over(leased))
                 .collect();
             let is_done = idle.leases.is_empty();
             drop(idle);

@@ -128,9 +128,9 @@ impl PostgresStore {
     /// Uses a pool of the host application as it is.
     ///
     /// Its connections must leave `synchronous_commit` on, or an acknowledged logout can be lost
-    /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal. The store keeps a
-    /// connection from one statement to the next, for at most 50 milliseconds: a statement of the
-    /// host application may wait that long for a pool that is used up.
+    /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal. The store keeps
+    /// connections from one statement to the next, for at most 50 milliseconds while the pool has no
+    /// other: a statement of the host application may wait that long.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         Self::over(pool, Arc::default())

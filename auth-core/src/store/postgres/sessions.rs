@@ -31,7 +31,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.session_reads.call(|| self.clone(), id).await
+        self.session_reads.call(self, id).await
     }
 
     async fn list_sessions(
@@ -73,7 +73,7 @@ impl SessionStore for PostgresStore {
             ending: *ending,
             event: event.clone(),
         };
-        self.revocations.call(|| self.clone(), revocation).await
+        self.revocations.call(self, revocation).await
     }
 
     async fn revoke_user_sessions(
@@ -118,7 +118,7 @@ pub(super) type SessionReads = Batches<PostgresStore, SessionId, Option<Session>
 
 pub(super) fn reads(pool: &PgPool) -> Arc<SessionReads> {
     let limits = lookup::limits(pool);
-    Arc::new(Batches::new(limits, |store: &mut PostgresStore, ids| {
+    Arc::new(Batches::new(limits, |store: &PostgresStore, ids| {
         Box::pin(async move {
             let select = || select(&store.leases, &ids);
             store.run(Replay::Safe, select).await
@@ -139,7 +139,7 @@ pub(super) fn revocations() -> Arc<Revocations> {
     };
     Arc::new(Batches::new(
         limits,
-        |store: &mut PostgresStore, revocations| {
+        |store: &PostgresStore, revocations| {
             Box::pin(async move {
                 // A second run may say that a session had ended before, which it then has: better
                 // than a logout that fails.

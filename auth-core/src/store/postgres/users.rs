@@ -73,7 +73,7 @@ impl UserStore for PostgresStore {
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.user_reads.call(|| self.clone(), id).await
+        self.user_reads.call(self, id).await
     }
 
     async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
@@ -127,7 +127,7 @@ pub(super) type UserReads = Batches<PostgresStore, UserId, Option<User>>;
 
 pub(super) fn reads(pool: &PgPool) -> Arc<UserReads> {
     let limits = lookup::limits(pool);
-    Arc::new(Batches::new(limits, |store: &mut PostgresStore, ids| {
+    Arc::new(Batches::new(limits, |store: &PostgresStore, ids| {
         Box::pin(async move {
             let select = || select(&store.leases, &ids);
             store.run(Replay::Safe, select).await

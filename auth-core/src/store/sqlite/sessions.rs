@@ -44,7 +44,7 @@ impl SessionStore for SqliteStore {
         &self,
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
-        self.rotations.call(|| self.clone(), *rotation).await
+        self.rotations.call(self, *rotation).await
     }
 
     async fn touch_session(
@@ -69,7 +69,7 @@ impl SessionStore for SqliteStore {
             ending: *ending,
             event: event.clone(),
         };
-        let outcome = self.revocations.call(|| self.clone(), revocation).await;
+        let outcome = self.revocations.call(self, revocation).await;
         self.tell_of_revocations();
         outcome
     }
@@ -111,7 +111,7 @@ pub(super) type Rotations = Batches<SqliteStore, SessionRotation, Option<Session
 pub(super) fn rotations() -> Arc<Rotations> {
     Arc::new(Batches::new(
         SHARED_COMMITS,
-        |store: &mut SqliteStore, rotations| {
+        |store: &SqliteStore, rotations| {
             Box::pin(async move {
                 let rotated = rotate_all(&store.writer, &rotations).await;
                 rotated.map_err(store_error)
@@ -126,7 +126,7 @@ pub(super) type Revocations = Batches<SqliteStore, Revocation, Option<UserId>>;
 pub(super) fn revocations() -> Arc<Revocations> {
     Arc::new(Batches::new(
         SHARED_COMMITS,
-        |store: &mut SqliteStore, revocations| {
+        |store: &SqliteStore, revocations| {
             Box::pin(async move {
                 let revoked = revoke_all(&store.writer, &revocations).await;
                 revoked.map_err(store_error)
