@@ -220,9 +220,19 @@ impl ApiError {
 
     /// Writes the cause of a failure of ours to the log.
     pub(crate) fn log(&self) {
-        if self.status().is_server_error() && !matches!(self, Self::Panicked) {
-            let error: &(dyn std::error::Error + 'static) = self;
-            tracing::error!(code = self.code(), error, "a request failed");
+        match self {
+            // It has been logged where it arose.
+            Self::Panicked => {}
+            // Nothing is broken, and a flood shall not be one of the log as well.
+            Self::Bearer(AuthError::Overloaded { .. })
+            | Self::Auth(AuthError::Overloaded { .. }) => {
+                tracing::debug!(code = self.code(), "a request was refused");
+            }
+            _ if self.status().is_server_error() => {
+                let error: &(dyn std::error::Error + 'static) = self;
+                tracing::error!(code = self.code(), error, "a request failed");
+            }
+            _ => {}
         }
     }
 
