@@ -53,8 +53,15 @@ fn credentials(headers: &HeaderMap) -> Credentials<'_> {
 
 fn is_b64token(token: &str) -> bool {
     let unpadded = token.trim_end_matches('=');
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-    !unpadded.is_empty() && unpadded.bytes().all(allowed)
+    // Without a branch for each byte the compiler takes many at once: a fifth of the layer's time.
+    let allowed = |byte: u8| {
+        matches!(byte | 0x20, b'a'..=b'z')
+            | matches!(byte, b'-'..=b'9')
+            | (byte == b'+')
+            | (byte == b'_')
+            | (byte == b'~')
+    };
+    !unpadded.is_empty() && unpadded.bytes().fold(true, |all, byte| all & allowed(byte))
 }
 
 #[cfg(test)]
@@ -112,6 +119,15 @@ mod tests {
                 Credentials::Malformed,
                 "{value:?}"
             );
+        }
+    }
+
+    #[test]
+    fn s6_16_the_characters_of_a_b64token_are_those_of_the_rfc() {
+        for byte in 0..=u8::MAX {
+            let token = format!("a{}a", char::from(byte));
+            let listed = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            assert_eq!(is_b64token(&token), listed, "{byte}");
         }
     }
 
