@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Actor, AuditAct, AuditEvent, Outcome};
+use super::{Actor, AuditAct, AuditEvent, LoginRule, Outcome};
 use crate::{RequestContext, Timestamp};
 
 /// How many events may wait for the writer.
@@ -137,7 +137,9 @@ fn log(event: &AuditEvent) {
     }
     match (&event.act, event.act.outcome()) {
         (AuditAct::Refreshed, _) => line!(debug),
+        // Whatever anybody can cause without end, and at no cost.
         (AuditAct::RefreshRefused { .. }, _) if event.session.is_none() => line!(debug),
+        (AuditAct::LoginRefused { rule }, _) if *rule == LoginRule::Overloaded => line!(debug),
         (AuditAct::ReuseDetected { .. }, _) | (_, Outcome::Failed) => line!(warn),
         (_, Outcome::Done | Outcome::Refused) => line!(info),
     }

@@ -40,8 +40,8 @@ type Serve<S, Q, A> = fn(&S, Vec<Q>) -> Answers<'_, A>;
 ///
 /// A call that finds no statement under way begins one. Else it waits until the one under way has
 /// come back, and shares the next with all who wait: fewer statements cost less than more at once.
-/// If as many wait as one statement serves, or the one under way is slow, another begins beside it,
-/// while there may be more. Every call is answered after the commit of its statement, which has
+/// Whenever as many wait as one statement serves, or the one under way is slow, another begins beside
+/// it, while there may be more. Every call is answered after the commit of its statement, which has
 /// begun after the call. A call that is dropped before its statement begins is not served; after
 /// that it is, as the others are.
 pub(super) struct Batches<S, Q, A> {
@@ -92,30 +92,32 @@ where
             span: Span::current(),
             answer,
         };
-        {
+        let turn = {
             let mut queue = self.lock();
             queue.waiting.push(call);
-            if queue.under_way == queue.slow || queue.waiting.len() >= self.limits.calls {
-                self.begin(&mut queue, store);
-            }
+            let full = queue.waiting.len().is_multiple_of(self.limits.calls);
+            let due = full || queue.under_way == queue.slow;
+            due.then(|| self.begin(&mut queue, store)).flatten()
+        };
+        if let Some(turn) = turn {
+            turn.spawn();
         }
         let lost = |_| StoreError::Unavailable("the statement was cut off".into());
         answered.await.map_err(lost)?
     }
 
-    /// Begins a statement, if there may be one more, in a task of its own: who waits does not depend
-    /// on who came first.
-    fn begin(self: &Arc<Self>, queue: &mut Queue<Q, A>, store: &S) {
-        if queue.under_way < self.limits.statements {
-            queue.under_way += 1;
-            let turn = Turn {
-                batches: Arc::clone(self),
-                store: store.clone(),
-                is_slow: false,
-                is_given_back: false,
-            };
-            tokio::spawn(turn.serve_all());
+    /// Takes the turn for one more statement, if there may be one.
+    fn begin(self: &Arc<Self>, queue: &mut Queue<Q, A>, store: &S) -> Option<Turn<S, Q, A>> {
+        if queue.under_way >= self.limits.statements {
+            return None;
         }
+        queue.under_way += 1;
+        Some(Turn {
+            batches: Arc::clone(self),
+            store: store.clone(),
+            is_slow: false,
+            is_given_back: false,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<Q, A>> {
@@ -146,6 +148,12 @@ where
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
+    /// In a task of its own: who waits does not depend on who came first. Not under the lock: a
+    /// runtime that ends drops the turn at once, which takes it.
+    fn spawn(self) {
+        tokio::spawn(self.serve_all());
+    }
+
     async fn serve_all(mut self) {
         while let Some(calls) = self.next() {
             self.serve(calls).await;
@@ -220,10 +228,15 @@ where
             return answers;
         }
         if !mem::replace(&mut self.is_slow, true) {
-            let mut queue = self.batches.lock();
-            queue.slow += 1;
-            if !queue.waiting.is_empty() {
-                self.batches.begin(&mut queue, &self.store);
+            let turn = {
+                let mut queue = self.batches.lock();
+                queue.slow += 1;
+                let due = !queue.waiting.is_empty();
+                due.then(|| self.batches.begin(&mut queue, &self.store))
+                    .flatten()
+            };
+            if let Some(turn) = turn {
+                turn.spawn();
             }
         }
         let in_time = timeout(limit.saturating_sub(PATIENCE), answers).await;
@@ -449,6 +462,18 @@ mod tests {
         assert!(first.await.is_err());
         world.permits.add_permits(100);
         assert_eq!((second.await.unwrap(), third.await.unwrap()), (2, 3));
+    }
+
+    #[test]
+    fn s12_5_a_runtime_that_has_ended_tells_those_who_call() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _entered = handle.enter();
+        let world = World::new(1);
+        let answer = world.call(1).now_or_never();
+        assert!(matches!(answer, Some(Err(StoreError::Unavailable(_)))));
     }
 
     #[tokio::test(start_paused = true)]

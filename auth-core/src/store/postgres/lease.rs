@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::connection::Health;
 
-/// How long a connection is kept from who may wait for it.
+/// How long a connection is kept from who may wait for it, and how often those are looked at that
+/// nobody uses: it is back within two of these.
 const LEASE: Duration = Duration::from_millis(50);
 
 /// How long a connection is kept that nobody uses.
@@ -118,7 +119,10 @@ impl Shared {
     fn keep(self: &Arc<Self>, leased: Leased) {
         let mut idle = self.lock();
         idle.leases.push(leased);
-        if !mem::replace(&mut idle.is_watched, true) {
+        let was_watched = mem::replace(&mut idle.is_watched, true);
+        // A runtime that ends drops the watch at once, which takes the lock.
+        drop(idle);
+        if !was_watched {
             tokio::spawn(Watch(Arc::clone(self)).give_back_in_time());
         }
     }

@@ -34,7 +34,7 @@ macro_rules! lookup {
 }
 pub(super) use lookup;
 
-/// Of each kind a quarter of the pool's connections at once, which leaves most to everything else.
+/// Of each kind a quarter of the pool's connections at once, which leaves half to everything else.
 pub(super) fn limits(pool: &PgPool) -> Limits {
     let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
     Limits {

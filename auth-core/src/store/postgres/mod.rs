@@ -129,8 +129,8 @@ impl PostgresStore {
     ///
     /// Its connections must leave `synchronous_commit` on, or an acknowledged logout can be lost
     /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal. The store keeps
-    /// connections from one statement to the next, for at most 50 milliseconds while the pool has no
-    /// other: a statement of the host application may wait that long.
+    /// connections from one statement to the next, for a tenth of a second at most while the pool
+    /// has no other: a statement of the host application may wait that long.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         Self::over(pool, Arc::default())
@@ -158,8 +158,8 @@ impl PostgresStore {
         self
     }
 
-    /// The pool, for the host application's own statements, which come to their turn within 50
-    /// milliseconds while the store uses all of it.
+    /// The pool, for the host application's own statements, which come to their turn within a
+    /// tenth of a second while the store's statements use all of it.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
         &self.pool
