@@ -51,7 +51,7 @@ impl Effort {
         Self {
             rounds: 5,
             warm_up: Duration::from_millis(300),
-            duration: Duration::from_millis(1_200),
+            duration: Duration::from_secs(1),
             long: Duration::from_secs(4),
             connections: &[1, SOME, MANY],
             users: 10_000,
