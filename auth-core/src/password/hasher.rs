@@ -213,7 +213,8 @@ impl PasswordHasherBuilder {
         self
     }
 
-    /// How many passwords may wait for a thread; by default 64 for each thread.
+    /// How many passwords may wait for a thread; by default 64 for each thread. A login counts from
+    /// before its hash is looked up.
     #[must_use]
     pub const fn with_queue(mut self, places: NonZeroUsize) -> Self {
         self.queue = Some(places);
