@@ -17,11 +17,15 @@ mod housekeeping;
 mod postgres;
 mod revocations;
 mod rotation;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod run_to_end;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod stored;
 mod throttle;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod transaction;
 mod user_filter;
 
 use std::fmt;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test prepares must succeed")]
 #![cfg(all(feature = "testing", feature = "postgres", unix))]
 
+mod cancellation;
 mod connections;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What happens to accounts in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Error, PgConnection};
 use uuid::Uuid;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
+use crate::store::transaction::End;
 use crate::store::{AccountChange, AccountStore, Ending, StoreError};
 use crate::{PasswordHash, UserId};
 
@@ -26,9 +27,13 @@ impl AccountStore for PostgresStore {
             Some(_) => Replay::Unsafe,
             None => Replay::Safe,
         };
-        self.run(replay, || {
-            update(&self.pool, self.delivery, id, change, ending, events)
-        })
+        self.transact(
+            replay,
+            (self.delivery, id, change.clone(), *ending, events.to_vec()),
+            |connection, (delivery, id, change, ending, events)| {
+                Box::pin(update(connection, *delivery, *id, change, ending, events))
+            },
+        )
         .await?
         .into()
     }
@@ -40,19 +45,16 @@ impl AccountStore for PostgresStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         // A second run would find nobody.
-        self.run(Replay::Unsafe, || {
-            delete(&self.pool, self.delivery, id, ending, event)
-        })
+        self.transact(
+            Replay::Unsafe,
+            (self.delivery, id, *ending, event.clone()),
+            |connection, (delivery, id, ending, event)| {
+                Box::pin(delete(connection, *delivery, *id, ending, event))
+            },
+        )
         .await?
         .into()
     }
-}
-
-/// Whatever the database's default is: each statement is to see what was committed before it, such
-/// as the session of a login that held the lock on the user.
-async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
-    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await
 }
 
 /// Locks the active superusers, so that of two acts at once the second one sees what the first has
@@ -71,16 +73,15 @@ async fn is_last_superuser(connection: &mut PgConnection, id: UserId) -> Result<
 }
 
 async fn update(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     delivery: RevocationDelivery,
     id: UserId,
     change: &AccountChange,
     ending: &Ending,
     events: &[AuditEvent],
-) -> Result<Change, Error> {
-    let mut transaction = begin(pool).await?;
-    if change.takes_rights() && is_last_superuser(&mut transaction, id).await? {
-        return Ok(Change::LastSuperuser);
+) -> Result<End<Change>, Error> {
+    if change.takes_rights() && is_last_superuser(connection, id).await? {
+        return Ok(Change::LastSuperuser.into());
     }
     let updated = sqlx::query(
         "UPDATE auth_users
@@ -96,41 +97,39 @@ async fn update(
     .bind(change.roles.as_ref().map(ToString::to_string))
     .bind(change.password_hash().map(PasswordHash::as_stored))
     .bind(change.expected_hash().map(PasswordHash::as_stored))
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if updated.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
     if change.password.is_some() {
-        email_changes::forget_pending(&mut transaction, id).await?;
+        email_changes::forget_pending(connection, id).await?;
     }
     if change.ends_sessions() {
         let kept = change.kept_session();
-        sessions::end_sessions_of(&mut transaction, delivery, id, kept, ending, change.at).await?;
+        sessions::end_sessions_of(connection, delivery, id, kept, ending, change.at).await?;
     }
     if change.ends_tokens() {
         let revocation = stored::revocation_of_user(id, ending);
-        revocations::record(&mut transaction, delivery, &[revocation]).await?;
+        revocations::record(connection, delivery, &[revocation]).await?;
     }
     for event in events {
-        events::insert(&mut *transaction, event).await?;
+        events::insert(&mut *connection, event).await?;
     }
-    transaction.commit().await?;
-    Ok(Change::Done)
+    Ok(Change::Done.into())
 }
 
 /// The sessions end before they go with the user: their revocations stay. From the first change on
 /// no login begins another.
 async fn delete(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     delivery: RevocationDelivery,
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = begin(pool).await?;
-    if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Change::LastSuperuser);
+) -> Result<End<Change>, Error> {
+    if is_last_superuser(connection, id).await? {
+        return Ok(Change::LastSuperuser.into());
     }
     let shut_out = sqlx::query(
         "UPDATE auth_users
@@ -138,20 +137,19 @@ async fn delete(
          WHERE id = $1",
     )
     .bind(id.as_uuid())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if shut_out.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
-    sessions::end_sessions_of(&mut transaction, delivery, id, None, ending, event.at).await?;
+    sessions::end_sessions_of(connection, delivery, id, None, ending, event.at).await?;
     sqlx::query(
         "DELETE FROM auth_users
          WHERE id = $1",
     )
     .bind(id.as_uuid())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }

@@ -1,11 +1,14 @@
 //! Connections: which of them can be trusted, and how they are set up.
 
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode};
+use sqlx::{Error, PgConnection, Row};
+use tokio::time::timeout;
 
 /// A connection that was used within this time is taken to be alive without a ping.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -20,6 +23,7 @@ pub(super) struct Health {
     start: Instant,
     /// Microseconds since the start; 0 if no connection has broken yet.
     last_failure: AtomicU64,
+    discarded: AtomicU64,
 }
 
 impl Default for Health {
@@ -27,6 +31,7 @@ impl Default for Health {
         Self {
             start: Instant::now(),
             last_failure: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
         }
     }
 }
@@ -34,6 +39,11 @@ impl Default for Health {
 impl Health {
     pub(super) fn note_failure(&self) {
         self.last_failure.fetch_max(self.now(), Ordering::Relaxed);
+    }
+
+    /// Counts a connection that was closed because nobody knew its state.
+    pub(super) fn note_discard(&self) {
+        self.discarded.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn trusts(&self, idle_for: Duration) -> bool {
@@ -51,29 +61,132 @@ impl Health {
     }
 }
 
-/// Sets the hooks of a pool.
-pub(super) fn watch(pool: PgPoolOptions, health: std::sync::Arc<Health>) -> PgPoolOptions {
+/// How long a connection may take to tell its condition.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Who sees to it that a session waits for the disk, and that neither its statements nor its
+/// transactions last for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guarding {
+    /// The session, from its beginning on.
+    Session,
+    /// Each transaction, unless the session turns out to: the pool is the host application's.
+    Transaction,
+}
+
+/// What the database cancels by itself, a moment before the act that waits for it is given up. A
+/// connection whose statement was cancelled can be used further.
+///
+/// Raises what a role or a database may have lowered, and lowers nothing. A transaction is idle
+/// only for as long as a node computes; one that stays idle was forgotten.
+macro_rules! guard {
+    ($local:literal) => {
+        concat!(
+            "SELECT set_config('synchronous_commit', 'on', ",
+            $local,
+            ") WHERE current_setting('synchronous_commit') IN ('off', 'local'); ",
+            "SELECT set_config('statement_timeout', '9s', ",
+            $local,
+            ") WHERE current_setting('statement_timeout') = '0'; ",
+            "SELECT set_config('idle_in_transaction_session_timeout', '15s', ",
+            $local,
+            ") WHERE current_setting('idle_in_transaction_session_timeout') = '0'",
+        )
+    };
+}
+
+/// The statements that guard one transaction.
+macro_rules! guard_transaction {
+    () => {
+        $crate::store::postgres::connection::guard!("true")
+    };
+}
+
+pub(super) use {guard, guard_transaction};
+
+const GUARD_SESSION: &str = guard!("false");
+
+/// What a connection says of itself. A transaction that somebody has left open began before this
+/// statement; a statement by itself begins one.
+const PROBE: &str = "
+    SELECT transaction_timestamp() = statement_timestamp() AS is_idle,
+           NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
+               AS is_writable,
+           current_setting('synchronous_commit') NOT IN ('off', 'local')
+               AND current_setting('statement_timeout') <> '0'
+               AND current_setting('idle_in_transaction_session_timeout') <> '0' AS is_guarded";
+
+/// The condition of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Condition {
+    /// No transaction is open.
+    is_idle: bool,
+    /// It leads to a primary, and may write.
+    is_writable: bool,
+    /// Its session has what [`Guarding`] tells of.
+    pub(super) is_guarded: bool,
+}
+
+impl Condition {
+    /// The condition, if the connection may be used.
+    pub(super) fn fit(self) -> Result<Self, Error> {
+        let unfit = |reason: &str| Err(Error::Io(io::Error::other(reason.to_owned())));
+        match self {
+            Self { is_idle: false, .. } => unfit("a transaction was left open on the connection"),
+            Self {
+                is_writable: false, ..
+            } => unfit("the database takes no writes: it is a standby, or read-only"),
+            fit => Ok(fit),
+        }
+    }
+}
+
+/// Asks a connection for its condition; also by that, whether it is alive.
+///
+/// In the simple protocol, where the statement's time is its transaction's.
+pub(super) async fn probe(connection: &mut PgConnection) -> Result<Condition, Error> {
+    let asked = sqlx::raw_sql(PROBE).fetch_one(connection);
+    let row: PgRow = timeout(PROBE_TIMEOUT, asked)
+        .await
+        .unwrap_or_else(|_| Err(late("the connection did not answer in time")))?;
+    Ok(Condition {
+        is_idle: row.try_get("is_idle")?,
+        is_writable: row.try_get("is_writable")?,
+        is_guarded: row.try_get("is_guarded")?,
+    })
+}
+
+/// The error of what took too long; its connection is broken.
+pub(super) fn late(message: &'static str) -> Error {
+    Error::Io(io::Error::new(ErrorKind::TimedOut, message))
+}
+
+/// Has a pool hand out only connections that are alive, idle and writable, and guard their
+/// sessions; those that come back otherwise are closed.
+pub(super) fn watch(pool: PgPoolOptions, health: Arc<Health>) -> PgPoolOptions {
     pool.test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                timeout(
+                    PROBE_TIMEOUT,
+                    sqlx::raw_sql(GUARD_SESSION).execute(&mut *connection),
+                )
+                .await
+                .unwrap_or_else(|_| Err(late("the connection did not answer in time")))?;
+                probe(connection).await?.fit().map(drop)
+            })
+        })
         .before_acquire(move |connection, idle| {
             let trusted = health.trusts(idle.idle_for);
             Box::pin(async move {
                 if !trusted {
-                    connection.ping().await?;
+                    probe(connection).await?.fit()?;
                 }
                 Ok(true)
             })
         })
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // Raises what a role or a database may have lowered, and lowers nothing.
-                sqlx::query(
-                    "SELECT set_config('synchronous_commit', 'on', false)
-                     WHERE current_setting('synchronous_commit') IN ('off', 'local')",
-                )
-                .execute(connection)
-                .await
-                .map(drop)
-            })
+        .after_release(|connection, _| {
+            Box::pin(async move { probe(connection).await?.fit().map(|_| true) })
         })
 }
 

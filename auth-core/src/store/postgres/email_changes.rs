@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use sqlx::{Error, PgConnection, PgPool, Row};
+use sqlx::{Error, PgConnection, Row};
 use uuid::Uuid;
 
 use super::{PostgresStore, Replay, RevocationDelivery, events, outbox, rows, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
+use crate::store::transaction::End;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
@@ -22,15 +23,21 @@ impl EmailChangeStore for PostgresStore {
         mail: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Safe, || request(&self.pool, change, mail, event))
-            .await
+        self.transact(
+            Replay::Safe,
+            (change.clone(), mail.clone(), event.clone()),
+            |connection, (change, mail, event)| Box::pin(request(connection, change, mail, event)),
+        )
+        .await?
+        .into()
     }
 
     async fn find_email_change(
         &self,
         id: EmailChangeId,
     ) -> Result<Option<EmailChange>, StoreError> {
-        self.run(Replay::Safe, || select(&self.pool, id)).await
+        self.read(id, |connection, id| Box::pin(select(connection, *id)))
+            .await
     }
 
     async fn confirm_email_change(
@@ -40,9 +47,13 @@ impl EmailChangeStore for PostgresStore {
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || {
-            confirm(&self.pool, id, undo_until, notice, event)
-        })
+        self.transact(
+            Replay::Unsafe,
+            (id, undo_until, notice.clone(), event.clone()),
+            |connection, (id, undo_until, notice, event)| {
+                Box::pin(confirm(connection, *id, *undo_until, notice, event))
+            },
+        )
         .await?
         .into()
     }
@@ -54,29 +65,35 @@ impl EmailChangeStore for PostgresStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || {
-            undo(&self.pool, self.delivery, id, change, ending, event)
-        })
-        .await
+        self.transact(
+            Replay::Unsafe,
+            (self.delivery, id, change.clone(), *ending, event.clone()),
+            |connection, (delivery, id, change, ending, event)| {
+                Box::pin(undo(connection, *delivery, *id, change, ending, event))
+            },
+        )
+        .await?
+        .into()
     }
 
     async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete(connection, before, limit)),
+        )
+        .await
     }
 }
 
 /// The user's row is locked first: a password that is being replaced is waited for, and of two
 /// requests at once the second one finds what the first has noted.
 async fn request(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     change: &NewEmailChange,
     mail: &NewMail,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
+) -> Result<End<Change>, Error> {
     let proved = sqlx::query(
         "SELECT id
          FROM auth_users
@@ -85,12 +102,12 @@ async fn request(
     )
     .bind(change.user.as_uuid())
     .bind(change.proof.as_ref().map(PasswordHash::as_stored))
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     if proved.is_none() {
-        return Ok(false);
+        return Ok(Change::NoSuchUser.into());
     }
-    forget_pending(&mut transaction, change.user).await?;
+    forget_pending(connection, change.user).await?;
     sqlx::query(
         "INSERT INTO auth_email_changes
              (id, user_id, former, former_key, email, email_key, requested_at)
@@ -103,12 +120,11 @@ async fn request(
     .bind(change.address.as_str())
     .bind(change.address.key())
     .bind(rows::to_sql(change.requested_at)?)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    outbox::enqueue(&mut *transaction, mail).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    outbox::enqueue(&mut *connection, mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 /// Forgets what the user asked for and has not confirmed.
@@ -126,7 +142,10 @@ pub(super) async fn forget_pending(
     .map(drop)
 }
 
-async fn select(pool: &PgPool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
+async fn select(
+    connection: &mut PgConnection,
+    id: EmailChangeId,
+) -> Result<Option<EmailChange>, Error> {
     sqlx::query(
         "SELECT id, user_id, former, former_key, email, email_key,
                 requested_at, confirmed_at, undo_until, undone_at
@@ -134,7 +153,7 @@ async fn select(pool: &PgPool, id: EmailChangeId) -> Result<Option<EmailChange>,
          WHERE id = $1",
     )
     .bind(id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(email_change)
@@ -159,15 +178,12 @@ fn email_change(row: &PgRow) -> Result<EmailChange, Error> {
 /// The user's row is locked first, as everywhere: of two uses at once the second one waits for it,
 /// and then finds the change confirmed.
 async fn confirm(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     id: EmailChangeId,
     undo_until: Timestamp,
     notice: &NewMail,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
+) -> Result<End<Change>, Error> {
     let found: Option<(Uuid, bool)> = sqlx::query_as(
         "SELECT u.id, u.email_verified_at IS NOT NULL
          FROM auth_users AS u
@@ -176,10 +192,10 @@ async fn confirm(
          FOR UPDATE OF u",
     )
     .bind(id.as_uuid())
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some((user, was_verified)) = found else {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     };
     let user = UserId::from_uuid(user);
     sqlx::query(
@@ -191,10 +207,10 @@ async fn confirm(
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    if has_reserved_address(&mut transaction, user, event.at).await? {
-        return Ok(Change::EmailReserved);
+    if has_reserved_address(connection, user, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
     let confirmed = sqlx::query(
         "UPDATE auth_email_changes
@@ -209,30 +225,26 @@ async fn confirm(
             .map(rows::to_sql)
             .transpose()?,
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if confirmed.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
     if was_verified {
-        outbox::enqueue(&mut *transaction, notice).await?;
+        outbox::enqueue(&mut *connection, notice).await?;
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 async fn undo(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     delivery: RevocationDelivery,
     id: EmailChangeId,
     change: &EmailChangeUndo,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
+) -> Result<End<Change>, Error> {
     let restored: Option<Uuid> = sqlx::query_scalar(
         "UPDATE auth_users AS u
          SET email = c.former, email_key = c.former_key, email_verified_at = $2,
@@ -244,10 +256,10 @@ async fn undo(
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
     .bind(change.password_hash.as_stored())
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some(user) = restored.map(UserId::from_uuid) else {
-        return Ok(false);
+        return Ok(Change::NoSuchUser.into());
     };
     let undone = sqlx::query(
         "UPDATE auth_email_changes
@@ -259,17 +271,16 @@ async fn undo(
     .bind(id.as_uuid())
     .bind(user.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if undone.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(Change::NoSuchUser.into());
     }
-    forget_pending(&mut transaction, user).await?;
-    sessions::end_sessions_of(&mut transaction, delivery, user, None, ending, event.at).await?;
-    outbox::enqueue(&mut *transaction, &change.mail).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    forget_pending(connection, user).await?;
+    sessions::end_sessions_of(connection, delivery, user, None, ending, event.at).await?;
+    outbox::enqueue(&mut *connection, &change.mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 /// Whether the address that the user has got in this transaction is one that another user can
@@ -298,7 +309,11 @@ pub(super) async fn has_reserved_address(
     .await
 }
 
-async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_email_changes
          WHERE id IN (
@@ -312,7 +327,7 @@ async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Err
     )
     .bind(rows::to_sql(before)?)
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

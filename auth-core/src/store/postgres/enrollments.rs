@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use sqlx::{Error, PgPool, Row};
+use sqlx::{Error, PgConnection, Row};
 use uuid::Uuid;
 
 use super::{PostgresStore, Replay, email_changes, events, outbox, rows, users};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
+use crate::store::transaction::End;
 use crate::store::{Enrollee, EnrollmentId, EnrollmentStore, NewMail, NewUser, StoreError, stored};
 use crate::{EmailAddress, Timestamp};
 
@@ -19,20 +20,30 @@ impl EnrollmentStore for PostgresStore {
         mail: &NewMail,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || begin(&self.pool, enrollment, mail, event))
-            .await
+        let begun = (enrollment.clone(), mail.clone(), event.clone());
+        self.transact(
+            Replay::Safe,
+            begun,
+            |connection, (enrollment, mail, event)| {
+                Box::pin(begin(connection, enrollment, mail, event))
+            },
+        )
+        .await
     }
 
     async fn find_enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollee>, StoreError> {
-        self.run(Replay::Safe, || select(&self.pool, id)).await
+        self.read(id, |connection, id| Box::pin(select(connection, *id)))
+            .await
     }
 
     async fn find_enrollment_of(
         &self,
         email: &EmailAddress,
     ) -> Result<Option<Enrollee>, StoreError> {
-        self.run(Replay::Safe, || select_of(&self.pool, email))
-            .await
+        self.read(email.clone(), |connection, email| {
+            Box::pin(select_of(connection, email))
+        })
+        .await
     }
 
     async fn complete_enrollment(
@@ -41,27 +52,32 @@ impl EnrollmentStore for PostgresStore {
         user: &NewUser,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || complete(&self.pool, id, user, event))
-            .await?
-            .into()
+        self.transact(
+            Replay::Unsafe,
+            (id, user.clone(), event.clone()),
+            |connection, (id, user, event)| Box::pin(complete(connection, *id, user, event)),
+        )
+        .await?
+        .into()
     }
 
     async fn remove_enrollments(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete(connection, before, limit)),
+        )
+        .await
     }
 }
 
 async fn begin(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     enrollment: &Enrollee,
     mail: &NewMail,
     event: &AuditEvent,
-) -> Result<(), Error> {
+) -> Result<End<()>, Error> {
     let credentials = enrollment.origin.credentials();
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
     sqlx::query(
         "INSERT INTO auth_enrollments
              (email_key, id, email, username, username_canonical, password_hash,
@@ -83,14 +99,17 @@ async fn begin(
     .bind(enrollment.origin.invited_by().map(|by| by.as_uuid()))
     .bind(rows::to_sql(enrollment.begun_at)?)
     .bind(rows::to_sql(enrollment.expires_at)?)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    outbox::enqueue(&mut *transaction, mail).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await
+    outbox::enqueue(&mut *connection, mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(()))
 }
 
-async fn select(pool: &PgPool, id: EnrollmentId) -> Result<Option<Enrollee>, Error> {
+async fn select(
+    connection: &mut PgConnection,
+    id: EnrollmentId,
+) -> Result<Option<Enrollee>, Error> {
     sqlx::query(
         "SELECT email_key, id, email, username, username_canonical, password_hash,
                 invited_by, begun_at, expires_at, completed_at
@@ -98,14 +117,17 @@ async fn select(pool: &PgPool, id: EnrollmentId) -> Result<Option<Enrollee>, Err
          WHERE id = $1",
     )
     .bind(id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(enrollee)
     .transpose()
 }
 
-async fn select_of(pool: &PgPool, email: &EmailAddress) -> Result<Option<Enrollee>, Error> {
+async fn select_of(
+    connection: &mut PgConnection,
+    email: &EmailAddress,
+) -> Result<Option<Enrollee>, Error> {
     sqlx::query(
         "SELECT email_key, id, email, username, username_canonical, password_hash,
                 invited_by, begun_at, expires_at, completed_at
@@ -113,7 +135,7 @@ async fn select_of(pool: &PgPool, email: &EmailAddress) -> Result<Option<Enrolle
          WHERE email_key = $1",
     )
     .bind(email.key())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(enrollee)
@@ -142,14 +164,11 @@ fn enrollee(row: &PgRow) -> Result<Enrollee, Error> {
 /// The enrollment's row is locked first: of two uses at once the second waits for it, and then finds
 /// it completed.
 async fn complete(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     id: EnrollmentId,
     user: &NewUser,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
+) -> Result<End<Change>, Error> {
     // No password verifies against the mark that takes the place of a hash.
     let completed = sqlx::query(
         "UPDATE auth_enrollments
@@ -159,21 +178,24 @@ async fn complete(
     )
     .bind(id.as_uuid())
     .bind(rows::to_sql(event.at)?)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if completed.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
-    users::insert_user(&mut *transaction, user).await?;
-    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
-        return Ok(Change::EmailReserved);
+    users::insert_user(&mut *connection, user).await?;
+    if email_changes::has_reserved_address(connection, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
-async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_enrollments
          WHERE email_key IN (
@@ -187,7 +209,7 @@ async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Err
     )
     .bind(rows::to_sql(before)?)
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

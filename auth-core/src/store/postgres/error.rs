@@ -36,6 +36,11 @@ pub(super) fn is_broken(error: &Error) -> bool {
     }
 }
 
+/// Whether the database has answered, with an error, and its connection can be used further.
+pub(super) fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::Database(_)) && !is_broken(error)
+}
+
 /// Whether the database, or the pool before it, would not serve us now.
 fn is_refusal(error: &Error) -> bool {
     match error {

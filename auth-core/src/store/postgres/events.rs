@@ -1,7 +1,7 @@
 //! The audit trail in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgExecutor, PgPool, Row};
+use sqlx::{Error, PgConnection, PgExecutor, Row};
 
 use super::{PostgresStore, Replay, rows};
 use crate::audit::AuditEvent;
@@ -11,21 +11,31 @@ use crate::{Timestamp, UserId};
 #[async_trait]
 impl EventStore for PostgresStore {
     async fn append_events(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || append(&self.pool, events)).await
+        self.write(Replay::Safe, events.to_vec(), |connection, events| {
+            Box::pin(append(connection, events))
+        })
+        .await
     }
 
     async fn list_events(&self, filter: &EventFilter) -> Result<Vec<AuditEvent>, StoreError> {
-        self.run(Replay::Safe, || select(&self.pool, filter)).await
+        self.read(filter.clone(), |connection, filter| {
+            Box::pin(select(connection, filter))
+        })
+        .await
     }
 
     async fn remove_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete(connection, before, limit)),
+        )
+        .await
     }
 }
 
 /// All of them in one statement.
-async fn append(pool: &PgPool, events: &[AuditEvent]) -> Result<(), Error> {
+async fn append(connection: &mut PgConnection, events: &[AuditEvent]) -> Result<(), Error> {
     let times = events.iter().map(|event| rows::to_sql(event.at));
     let documents = events.iter().map(stored::document);
     sqlx::query(
@@ -45,7 +55,7 @@ async fn append(pool: &PgPool, events: &[AuditEvent]) -> Result<(), Error> {
     .bind(events.iter().map(stored::user).collect::<Vec<_>>())
     .bind(events.iter().map(stored::request).collect::<Vec<_>>())
     .bind(documents.collect::<Result<Vec<_>, _>>()?)
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }
@@ -70,7 +80,10 @@ pub(super) async fn insert(executor: impl PgExecutor<'_>, event: &AuditEvent) ->
 }
 
 /// A statement for each index that can lead.
-async fn select(pool: &PgPool, filter: &EventFilter) -> Result<Vec<AuditEvent>, Error> {
+async fn select(
+    connection: &mut PgConnection,
+    filter: &EventFilter,
+) -> Result<Vec<AuditEvent>, Error> {
     let query = if filter.request_id.is_some() {
         sqlx::query(
             "SELECT user_id, event
@@ -108,14 +121,18 @@ async fn select(pool: &PgPool, filter: &EventFilter) -> Result<Vec<AuditEvent>, 
         .bind(first)
         .bind(end)
         .bind(i64::from(filter.limit))
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?
         .iter()
         .map(|row| stored::event(row.try_get("event")?, row.try_get("user_id")?))
         .collect()
 }
 
-async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_events
          WHERE id IN (
@@ -128,7 +145,7 @@ async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Err
     )
     .bind(AuditEvent::first_id_at(before))
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

@@ -1,7 +1,7 @@
 //! Housekeeping in PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Error, PgPool};
+use sqlx::{Error, PgConnection};
 
 use super::{PostgresStore, Replay, rows};
 use crate::Timestamp;
@@ -15,8 +15,11 @@ impl HousekeepingStore for PostgresStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || acquire(&self.pool, name, now, until))
-            .await
+        let lease = (name.to_owned(), now, until);
+        self.write(Replay::Unsafe, lease, |connection, (name, now, until)| {
+            Box::pin(acquire(connection, name, *now, *until))
+        })
+        .await
     }
 
     async fn remove_expired_sessions(
@@ -24,8 +27,12 @@ impl HousekeepingStore for PostgresStore {
         before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete_sessions(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete_sessions(connection, before, limit)),
+        )
+        .await
     }
 
     async fn remove_abandoned_mails(
@@ -33,13 +40,17 @@ impl HousekeepingStore for PostgresStore {
         before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete_mails(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete_mails(connection, before, limit)),
+        )
+        .await
     }
 }
 
 async fn acquire(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     name: &str,
     now: Timestamp,
     until: Timestamp,
@@ -54,13 +65,17 @@ async fn acquire(
     .bind(name)
     .bind(rows::to_sql(now)?)
     .bind(rows::to_sql(until)?)
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(taken.rows_affected() == 1)
 }
 
 /// Passes over a session that a request has locked: its turn comes again.
-async fn delete_sessions(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete_sessions(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_sessions
          WHERE id IN (
@@ -74,12 +89,16 @@ async fn delete_sessions(pool: &PgPool, before: Timestamp, limit: u32) -> Result
     )
     .bind(rows::to_sql(before)?)
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }
 
-async fn delete_mails(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete_mails(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_outbox
          WHERE id IN (
@@ -93,7 +112,7 @@ async fn delete_mails(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u6
     )
     .bind(rows::to_sql(before)?)
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

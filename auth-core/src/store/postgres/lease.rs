@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Error, PgConnection, PgPool, Postgres};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::connection::Health;
+use super::connection::{self, Guarding, Health};
 
 /// How long a connection is kept from who may wait for it, and how often those are looked at that
 /// nobody uses: it is back within two of these.
@@ -34,9 +34,10 @@ pub(super) struct Leases(Arc<Shared>);
 
 struct Shared {
     pool: PgPool,
+    guarding: Guarding,
     health: Arc<Health>,
     /// Who waits is served in turn.
-    places: Semaphore,
+    places: Arc<Semaphore>,
     idle: Mutex<Idle>,
 }
 
@@ -48,54 +49,80 @@ struct Idle {
 
 struct Leased {
     connection: PoolConnection<Postgres>,
+    is_guarded: bool,
     since: Instant,
     idle_since: Instant,
 }
 
 impl Leases {
-    /// Leaves one connection to everything else, such as who follows the revocations.
-    pub(super) fn of(pool: &PgPool, health: &Arc<Health>) -> Self {
+    /// Of all connections of the pool.
+    pub(super) fn of(pool: &PgPool, guarding: Guarding, health: &Arc<Health>) -> Self {
         let connections = pool.options().get_max_connections();
         let places = usize::try_from(connections).unwrap_or(usize::MAX);
         Self(Arc::new(Shared {
             pool: pool.clone(),
+            guarding,
             health: Arc::clone(health),
-            places: Semaphore::new(places.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS)),
+            places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
             idle: Mutex::default(),
         }))
     }
 
-    /// Waits no longer than the pool would.
-    pub(super) async fn acquire(&self) -> Result<Lease<'_>, Error> {
+    /// Waits no longer than the pool would, and not beyond the deadline.
+    pub(super) async fn acquire(&self, deadline: Instant) -> Result<Lease, Error> {
         let shared = &self.0;
-        let limit = shared.pool.options().get_acquire_timeout();
+        let deadline = deadline.min(Instant::now() + shared.pool.options().get_acquire_timeout());
         let acquire = async {
-            let place = shared.places.acquire().await;
+            let place = Arc::clone(&shared.places).acquire_owned().await;
             let place = place.map_err(|_| Error::PoolClosed)?;
             let leased = match shared.take_idle() {
                 Some(leased) => leased,
-                None => {
-                    let connection = shared.pool.acquire().await?;
-                    let now = Instant::now();
-                    Leased {
-                        connection,
-                        since: now,
-                        idle_since: now,
-                    }
-                }
+                None => shared.begin().await?,
             };
             Ok(Lease {
-                shared,
-                leased,
+                shared: Arc::clone(shared),
+                leased: Some(leased),
                 _place: place,
             })
         };
-        let in_time = tokio::time::timeout(limit, acquire).await;
+        let in_time = tokio::time::timeout_at(deadline, acquire).await;
         in_time.unwrap_or(Err(Error::PoolTimedOut))
     }
 }
 
 impl Shared {
+    /// Takes a connection out of the pool that is fit for use.
+    async fn begin(&self) -> Result<Leased, Error> {
+        loop {
+            let mut connection = self.pool.acquire().await?;
+            let is_guarded = match self.guarding {
+                Guarding::Session => true,
+                Guarding::Transaction => {
+                    let condition = connection::probe(&mut connection).await;
+                    let condition = condition.inspect_err(|_| self.health.note_failure());
+                    match condition.and_then(connection::Condition::fit) {
+                        Ok(condition) => condition.is_guarded,
+                        Err(unfit) => {
+                            tracing::warn!(
+                                error = %unfit,
+                                "closed a connection of the application's pool",
+                            );
+                            drop(connection.detach());
+                            continue;
+                        }
+                    }
+                }
+            };
+            let now = Instant::now();
+            return Ok(Leased {
+                connection,
+                is_guarded,
+                since: now,
+                idle_since: now,
+            });
+        }
+    }
+
     /// The pool sees to those that may be broken.
     fn take_idle(&self) -> Option<Leased> {
         loop {
@@ -139,40 +166,58 @@ impl fmt::Debug for Leases {
     }
 }
 
-/// A connection, which goes back to the pool unless it is [kept](Self::keep).
-pub(super) struct Lease<'a> {
-    shared: &'a Arc<Shared>,
-    leased: Leased,
+/// A connection, which is closed unless it is [kept](Self::keep): whoever is cut off leaves it in a
+/// state that nobody knows, such as inside a transaction.
+pub(super) struct Lease {
+    shared: Arc<Shared>,
+    /// `None` once it is kept.
+    leased: Option<Leased>,
     // Given back last.
-    _place: SemaphorePermit<'a>,
+    _place: OwnedSemaphorePermit,
 }
 
-impl Lease<'_> {
+impl Lease {
+    /// Whether the session itself sees to what [`Guarding`] tells of.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.leased.as_ref().is_some_and(|leased| leased.is_guarded)
+    }
+
     /// Leaves the connection, on which nothing is under way, to the next statement.
-    pub(super) fn keep(self) {
-        let leased = Leased {
-            idle_since: Instant::now(),
-            ..self.leased
-        };
-        if !self.shared.is_over(&leased) {
-            self.shared.keep(leased);
+    pub(super) fn keep(mut self) {
+        if let Some(mut leased) = self.leased.take() {
+            leased.idle_since = Instant::now();
+            if !self.shared.is_over(&leased) {
+                self.shared.keep(leased);
+            }
         }
     }
 }
 
-impl Deref for Lease<'_> {
+impl Drop for Lease {
+    /// Nothing is sent: a connection that is dead may take for ever.
+    fn drop(&mut self) {
+        if let Some(leased) = self.leased.take() {
+            self.shared.health.note_discard();
+            drop(leased.connection.detach());
+        }
+    }
+}
+
+impl Deref for Lease {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.leased.connection
+        &self.leased.as_ref().expect(UNTIL_KEPT).connection
     }
 }
 
-impl DerefMut for Lease<'_> {
+impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.leased.connection
+        &mut self.leased.as_mut().expect(UNTIL_KEPT).connection
     }
 }
+
+const UNTIL_KEPT: &str = "a lease has its connection until it is kept, which takes the lease";
 
 /// Gives back what nobody uses. A pool takes connections only within its runtime: with that, this
 /// ends, and what is still idle goes with it.
@@ -215,16 +260,17 @@ mod tests {
     async fn a_connection_serves_the_next_statement_and_goes_back_in_time() {
         let database = TemporaryDatabase::create().await;
         let pool = PgPoolOptions::new().connect_lazy(database.url()).unwrap();
-        let leases = Leases::of(&pool, &Arc::default());
+        let leases = Leases::of(&pool, Guarding::Session, &Arc::default());
         let idle = || leases.0.lock().leases.len();
+        let deadline = Instant::now() + Duration::from_secs(60);
         // On a slow machine a lease may be over when its first statement is.
         let mut tries = 0;
         while idle() == 0 {
             tries += 1;
             assert!(tries < 100);
-            leases.acquire().await.unwrap().keep();
+            leases.acquire(deadline).await.unwrap().keep();
         }
-        let lease = leases.acquire().await.unwrap();
+        let lease = leases.acquire(deadline).await.unwrap();
         assert_eq!((idle(), pool.size()), (0, 1));
         lease.keep();
         while pool.num_idle() == 0 {

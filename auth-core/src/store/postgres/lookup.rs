@@ -1,10 +1,10 @@
 //! Rows looked up by their ids, many in one statement.
 
 use sqlx::postgres::PgRow;
-use sqlx::{Error, PgPool};
+use sqlx::{Error, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, Leases, STATEMENT_TIMEOUT};
+use super::{ACQUIRE_TIMEOUT, ACT_TIMEOUT};
 use crate::store::batch::Limits;
 
 /// As many as the statement has parameters. An array instead would be planned anew each time, since
@@ -40,7 +40,7 @@ pub(super) fn limits(pool: &PgPool) -> Limits {
     Limits {
         statements: (connections / 4).max(1),
         calls: MOST,
-        statement: STATEMENT_TIMEOUT,
+        statement: ACT_TIMEOUT,
         queue: ACQUIRE_TIMEOUT,
     }
 }
@@ -49,10 +49,9 @@ impl Lookup {
     /// Finds the rows of at most [`MOST`] ids, in any order.
     pub(super) async fn find(
         self,
-        leases: &Leases,
+        connection: &mut PgConnection,
         ids: impl ExactSizeIterator<Item = Uuid> + Clone,
     ) -> Result<Vec<PgRow>, Error> {
-        let mut lease = leases.acquire().await?;
         let statement = match ids.len() {
             1 => ids.fold(sqlx::query(self.one), |statement, id| statement.bind(id)),
             // Unused parameters repeat an id, which costs nothing.
@@ -61,8 +60,6 @@ impl Lookup {
                 places.fold(sqlx::query(self.some), |statement, id| statement.bind(id))
             }
         };
-        let found = statement.fetch_all(&mut *lease).await?;
-        lease.keep();
-        Ok(found)
+        statement.fetch_all(connection).await
     }
 }

@@ -1,9 +1,9 @@
 //! The PostgreSQL schema.
 
-use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::{Connection, Error, PgConnection};
 
-use super::{PostgresStore, Replay, error};
+use super::{PostgresStore, error};
 use crate::store::{StoreError, stored};
 
 fn migrations() -> Vec<Migration> {
@@ -122,25 +122,20 @@ impl PostgresStore {
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let history = self
-            .run(Replay::Safe, || async {
-                sqlx::query_scalar("SELECT to_regclass('auth_migrations') IS NOT NULL")
-                    .fetch_one(&self.pool)
-                    .await
-            })
-            .await?;
-        let applied = if history {
-            self.run(Replay::Safe, || async {
-                sqlx::query_scalar("SELECT version FROM auth_migrations WHERE success")
-                    .fetch_all(&self.pool)
-                    .await
-            })
-            .await?
-        } else {
-            Vec::new()
-        };
-        Ok(stored::pending(&migrations(), &applied))
+        let applied = self.read((), |connection, ()| Box::pin(applied(connection)));
+        Ok(stored::pending(&migrations(), &applied.await?))
     }
+}
+
+/// The versions of the migrations that the database has.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
+    let history = sqlx::query_scalar("SELECT to_regclass('auth_migrations') IS NOT NULL");
+    if !history.fetch_one(&mut *connection).await? {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT version FROM auth_migrations WHERE success")
+        .fetch_all(connection)
+        .await
 }
 
 #[cfg(test)]

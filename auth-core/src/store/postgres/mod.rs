@@ -1,6 +1,7 @@
 //! The PostgreSQL store.
 
 mod accounts;
+mod act;
 mod connection;
 mod email_changes;
 mod enrollments;
@@ -25,7 +26,8 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use self::connection::Health;
+use self::act::{ACT_TIMEOUT, Replay};
+use self::connection::{Guarding, Health};
 use self::lease::Leases;
 use self::sessions::{Revocations, SessionReads};
 use self::users::UserReads;
@@ -33,9 +35,6 @@ use crate::store::{Store, StoreError};
 
 /// How long a request waits for a connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long a statement may take that many wait for.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// More connections than this make a node's requests wait in PostgreSQL instead of in the pool.
 const MAX_CONNECTIONS: u32 = 16;
@@ -80,15 +79,6 @@ pub enum RevocationDelivery {
     Poll,
 }
 
-/// Whether a statement may run twice when its connection broke before the answer came.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Replay {
-    /// The second run changes nothing that the first has not.
-    Safe,
-    /// The second run would answer differently, or do something again.
-    Unsafe,
-}
-
 impl PostgresStore {
     /// Prepares a pool of up to 16 connections that waits at most 3 seconds for one; nothing
     /// connects before the first call.
@@ -111,8 +101,8 @@ impl PostgresStore {
     /// Prepares a pool with the limits and timeouts of `pool`; nothing connects before the first
     /// call.
     ///
-    /// The store sets the pool's `test_before_acquire`, `before_acquire` and `after_connect`: it
-    /// pings only connections that may be broken, and sees to `synchronous_commit`.
+    /// The pool is [`recommended`](Self::recommended). One connection more follows the revocations,
+    /// once [`follow_revocations`](crate::store::RevocationStore::follow_revocations) is called.
     ///
     /// # Panics
     ///
@@ -122,23 +112,57 @@ impl PostgresStore {
         connection::warn_of_weak_tls(&options);
         let health = Arc::new(Health::default());
         let pool = connection::watch(pool, Arc::clone(&health)).connect_lazy_with(options);
-        Self::over(pool, health)
+        Self::over(pool, Guarding::Session, health)
     }
 
-    /// Uses a pool of the host application as it is.
+    /// Sets what a pool needs so that nothing acknowledged is lost: for the pool of an application
+    /// that is then shared with the store by [`from_pool`](Self::from_pool).
     ///
-    /// Its connections must leave `synchronous_commit` on, or an acknowledged logout can be lost
-    /// in a crash; and the pool must keep sqlx's `test_before_acquire` or an equal. The store keeps
-    /// connections from one statement to the next, for a tenth of a second at most while the pool
-    /// has no other: a statement of the host application may wait that long.
+    /// It sets `test_before_acquire`, `before_acquire`, `after_connect` and `after_release`:
+    ///
+    /// - each session has `synchronous_commit` on, and unless the role or the database has other
+    ///   limits, a `statement_timeout` of 9 seconds and an `idle_in_transaction_session_timeout` of
+    ///   15 seconds; a statement of the application that takes longer raises the limit for itself
+    ///   by `SET LOCAL statement_timeout`;
+    /// - a connection that may be broken is asked whether it lives, and given up after a second;
+    /// - a connection to a standby, or one that may only read, is not used;
+    /// - a connection that comes back inside a transaction is closed. With sqlx 0.9 that happens
+    ///   when a future of `begin` is dropped, as by a client that hangs up
+    ///   ([launchbadge/sqlx#4385](https://github.com/launchbadge/sqlx/issues/4385)), and what runs
+    ///   on the connection afterwards is acknowledged and lost.
+    ///
+    /// ```no_run
+    /// # async fn example(options: sqlx::postgres::PgConnectOptions) {
+    /// use auth_core::store::PostgresStore;
+    /// use sqlx::postgres::PgPoolOptions;
+    ///
+    /// let pool = PostgresStore::recommended(PgPoolOptions::new().max_connections(20))
+    ///     .connect_lazy_with(options);
+    /// let store = PostgresStore::from_pool(pool.clone());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn recommended(pool: PgPoolOptions) -> PgPoolOptions {
+        connection::watch(pool, Arc::default())
+    }
+
+    /// Shares a pool of the host application, best one that is [`recommended`](Self::recommended).
+    ///
+    /// With any other pool the store asks each connection for its condition before it uses it, and
+    /// sets what its session lacks in each transaction by `SET LOCAL`, which costs round trips. It
+    /// cannot see to the application's own statements.
+    ///
+    /// The store keeps connections from one statement to the next, for a tenth of a second at most
+    /// while the pool has no other: a statement of the host application may wait that long. One
+    /// connection of the store's own, beside the pool, follows the revocations.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self::over(pool, Arc::default())
+        Self::over(pool, Guarding::Transaction, Arc::default())
     }
 
-    fn over(pool: PgPool, health: Arc<Health>) -> Self {
+    fn over(pool: PgPool, guarding: Guarding, health: Arc<Health>) -> Self {
         Self {
-            leases: Leases::of(&pool, &health),
+            leases: Leases::of(&pool, guarding, &health),
             session_reads: sessions::reads(&pool),
             user_reads: users::reads(&pool),
             pool,
@@ -150,8 +174,6 @@ impl PostgresStore {
 
     /// How other nodes learn of what is revoked (default: [`RevocationDelivery::Notify`]); the same
     /// for every node.
-    ///
-    /// Who follows the revocations keeps one connection of the pool.
     #[must_use]
     pub const fn with_revocation_delivery(mut self, delivery: RevocationDelivery) -> Self {
         self.delivery = delivery;
@@ -164,42 +186,17 @@ impl PostgresStore {
     pub const fn pool(&self) -> &PgPool {
         &self.pool
     }
-
-    /// Runs one statement or transaction, again where that is right.
-    async fn run<T, F>(&self, replay: Replay, act: impl Fn() -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = sqlx::Result<T>>,
-    {
-        let mut attempt = 1;
-        let mut replayed = false;
-        loop {
-            let error = match act().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            if error::is_broken(&error) {
-                self.health.note_failure();
-                if replay == Replay::Unsafe || replayed {
-                    return Err(error::store_error(error));
-                }
-                replayed = true;
-            } else if error::is_conflict(&error) && attempt < MAX_ATTEMPTS {
-                tokio::time::sleep(Duration::from_millis(1 << attempt)).await;
-                attempt += 1;
-            } else {
-                return Err(error::store_error(error));
-            }
-        }
-    }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || async {
-            sqlx::query("SELECT 1").execute(&self.pool).await
+        self.read((), |connection, ()| {
+            Box::pin(async {
+                let read = sqlx::query("SELECT 1").execute(connection).await;
+                read.map(drop)
+            })
         })
         .await
-        .map(drop)
     }
 }

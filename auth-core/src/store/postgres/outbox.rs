@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Error, PgExecutor, PgPool, Row};
+use sqlx::{Error, PgConnection, PgExecutor, Row};
 
 use super::{PostgresStore, Replay, rows};
 use crate::Timestamp;
@@ -12,7 +12,10 @@ use crate::store::{ClaimedMail, NewMail, OutboxStore, StoreError, stored};
 #[async_trait]
 impl OutboxStore for PostgresStore {
     async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || enqueue(&self.pool, mail)).await
+        self.write(Replay::Safe, mail.clone(), |connection, mail| {
+            Box::pin(enqueue(connection, mail))
+        })
+        .await
     }
 
     async fn claim_mail(
@@ -20,12 +23,17 @@ impl OutboxStore for PostgresStore {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<ClaimedMail>, StoreError> {
-        self.run(Replay::Unsafe, || claim(&self.pool, now, lease))
-            .await
+        self.write(Replay::Unsafe, (now, lease), |connection, &(now, lease)| {
+            Box::pin(claim(connection, now, lease))
+        })
+        .await
     }
 
     async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || complete(&self.pool, mail)).await
+        self.write(Replay::Safe, mail.clone(), |connection, mail| {
+            Box::pin(complete(connection, mail))
+        })
+        .await
     }
 
     async fn postpone_mail(
@@ -34,8 +42,13 @@ impl OutboxStore for PostgresStore {
         due: Timestamp,
         reason: &str,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || postpone(&self.pool, mail, due, reason))
-            .await
+        let postponed = (mail.clone(), due, reason.to_owned());
+        self.write(
+            Replay::Safe,
+            postponed,
+            |connection, (mail, due, reason)| Box::pin(postpone(connection, mail, *due, reason)),
+        )
+        .await
     }
 
     async fn abandon_mail(
@@ -44,8 +57,13 @@ impl OutboxStore for PostgresStore {
         now: Timestamp,
         reason: &str,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || abandon(&self.pool, mail, now, reason))
-            .await
+        let abandoned = (mail.clone(), now, reason.to_owned());
+        self.write(
+            Replay::Safe,
+            abandoned,
+            |connection, (mail, now, reason)| Box::pin(abandon(connection, mail, *now, reason)),
+        )
+        .await
     }
 }
 
@@ -67,7 +85,7 @@ pub(super) async fn enqueue(executor: impl PgExecutor<'_>, mail: &NewMail) -> Re
 }
 
 async fn claim(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     now: Timestamp,
     lease: Duration,
 ) -> Result<Option<ClaimedMail>, Error> {
@@ -86,7 +104,7 @@ async fn claim(
     )
     .bind(rows::to_sql(now)?)
     .bind(rows::to_sql(now + lease)?)
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     row.map(|row| {
         Ok(ClaimedMail {
@@ -102,20 +120,20 @@ async fn claim(
     .transpose()
 }
 
-async fn complete(pool: &PgPool, mail: &ClaimedMail) -> Result<(), Error> {
+async fn complete(connection: &mut PgConnection, mail: &ClaimedMail) -> Result<(), Error> {
     sqlx::query(
         "DELETE FROM auth_outbox
          WHERE id = $1 AND attempts = $2 AND abandoned_at IS NULL",
     )
     .bind(mail.id)
     .bind(stored::number(mail.attempt))
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }
 
 async fn postpone(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     mail: &ClaimedMail,
     due: Timestamp,
     reason: &str,
@@ -129,13 +147,13 @@ async fn postpone(
     .bind(stored::number(mail.attempt))
     .bind(rows::to_sql(due)?)
     .bind(stored::note(reason))
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }
 
 async fn abandon(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     mail: &ClaimedMail,
     now: Timestamp,
     reason: &str,
@@ -149,7 +167,7 @@ async fn abandon(
     .bind(stored::number(mail.attempt))
     .bind(rows::to_sql(now)?)
     .bind(stored::note(reason))
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }

@@ -1,15 +1,15 @@
 //! Revocations in PostgreSQL: recorded, told at once, and polled.
 
-use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{Error, PgConnection, PgPool, Row};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{PostgresStore, Replay, RevocationDelivery, error, notification, rows};
+use super::{PostgresStore, Replay, RevocationDelivery, connection, error, notification, rows};
 use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
 use crate::{SessionId, Timestamp};
@@ -37,7 +37,7 @@ const FULL_EVERY: u32 = 60;
 #[async_trait]
 impl RevocationStore for PostgresStore {
     async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
-        let connection = connect(&self.pool, self.delivery).await.map_err(|error| {
+        let connection = connect(self).await.map_err(|error| {
             self.health.note_failure();
             error::store_error(error)
         })?;
@@ -52,19 +52,34 @@ impl RevocationStore for PostgresStore {
     }
 
     async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete(connection, before, limit)),
+        )
+        .await
     }
 }
 
 /// The connection listens before anything is read, so that nothing falls between the two.
 ///
+/// It is of a pool of its own: a listener that is dropped takes its leave of the database, and one
+/// whose connection is dead would keep a place of the store's pool until the kernel gives up.
 /// Without notifications it is kept as well, so that a poll never waits for a busy pool.
-async fn connect(pool: &PgPool, delivery: RevocationDelivery) -> Result<PgListener, Error> {
-    let mut connection = PgListener::connect_with(pool).await?;
+async fn connect(store: &PostgresStore) -> Result<PgListener, Error> {
+    let options = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(store.pool.options().get_acquire_timeout())
+        .idle_timeout(None)
+        .max_lifetime(None);
+    let pool = connection::watch(options, Arc::clone(&store.health))
+        .connect_lazy_with(store.pool.connect_options().as_ref().clone());
+    let mut connection = PgListener::connect_with(&pool).await?;
     connection.eager_reconnect(false);
-    if delivery == RevocationDelivery::Notify {
-        connection.listen(CHANNEL).await?;
+    if store.delivery == RevocationDelivery::Notify {
+        timeout(POLL_TIMEOUT, connection.listen(CHANNEL))
+            .await
+            .unwrap_or_else(|_| Err(connection::late("the database did not answer in time")))?;
     }
     Ok(connection)
 }
@@ -120,7 +135,6 @@ impl Feed {
     }
 
     async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
-        // A pool that closes waits for this connection.
         if self.pool.is_closed() {
             return Err(Error::PoolClosed);
         }
@@ -133,7 +147,7 @@ impl Feed {
         let connection = sqlx::Acquire::acquire(&mut self.connection).await?;
         let (now, revocations) = timeout(patience, read(connection, since))
             .await
-            .map_err(|late| Error::Io(std::io::Error::new(ErrorKind::TimedOut, late)))??;
+            .unwrap_or_else(|_| Err(connection::late("the database did not answer in time")))?;
         self.polled_at = Some(now);
         self.polls = self.polls.wrapping_add(1);
         Ok(revocations)
@@ -216,7 +230,11 @@ pub(super) async fn record(
     Ok(())
 }
 
-async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_revocations
          WHERE id IN (
@@ -229,7 +247,7 @@ async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Err
     )
     .bind(rows::to_sql(before)?)
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

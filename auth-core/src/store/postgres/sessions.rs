@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{Connection, Error, PgConnection, PgPool, Row};
+use sqlx::{Error, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::lookup::{Lookup, lookup};
 use super::{
-    ACQUIRE_TIMEOUT, Leases, PostgresStore, Replay, RevocationDelivery, STATEMENT_TIMEOUT, events,
-    lookup, notification, revocations, rows, throttle,
+    ACQUIRE_TIMEOUT, ACT_TIMEOUT, PostgresStore, Replay, RevocationDelivery, events, lookup,
+    notification, revocations, rows, throttle,
 };
 use crate::audit::AuditEvent;
 use crate::store::batch::{Batches, Limits};
+use crate::store::transaction::End;
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
@@ -24,9 +25,18 @@ impl SessionStore for PostgresStore {
         checked: &PasswordHash,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || {
-            insert(&self.leases, self.delivery, session, checked, event)
-        })
+        self.transact(
+            Replay::Unsafe,
+            (
+                self.delivery,
+                session.clone(),
+                checked.clone(),
+                event.clone(),
+            ),
+            |connection, (delivery, session, checked, event)| {
+                Box::pin(insert(connection, *delivery, session, checked, event))
+            },
+        )
         .await
     }
 
@@ -40,16 +50,20 @@ impl SessionStore for PostgresStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Session>, StoreError> {
-        self.run(Replay::Safe, || select_live(&self.pool, user, now, limit))
-            .await
+        self.read((user, now, limit), |connection, &(user, now, limit)| {
+            Box::pin(select_live(connection, user, now, limit))
+        })
+        .await
     }
 
     async fn rotate_session(
         &self,
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
-        self.run(Replay::Unsafe, || rotate(&self.leases, rotation))
-            .await
+        self.write(Replay::Unsafe, *rotation, |connection, rotation| {
+            Box::pin(rotate(connection, rotation))
+        })
+        .await
     }
 
     async fn touch_session(
@@ -58,8 +72,15 @@ impl SessionStore for PostgresStore {
         now: Timestamp,
         unused_since: Timestamp,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Safe, || touch(&self.leases, id, now, unused_since))
-            .await
+        let touched = (id, now, unused_since);
+        self.write(
+            Replay::Safe,
+            touched,
+            |connection, &(id, now, unused_since)| {
+                Box::pin(touch(connection, id, now, unused_since))
+            },
+        )
+        .await
     }
 
     async fn revoke_session(
@@ -83,21 +104,15 @@ impl SessionStore for PostgresStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || async {
-            let mut transaction = self.pool.begin().await?;
-            let ended = end_sessions_of(
-                &mut transaction,
-                self.delivery,
-                user,
-                except,
-                ending,
-                event.at,
-            );
-            let ended = ended.await?;
-            events::insert(&mut *transaction, event).await?;
-            transaction.commit().await?;
-            Ok(ended)
-        })
+        self.transact(
+            Replay::Safe,
+            (self.delivery, user, except, *ending, event.clone()),
+            |connection, (delivery, user, except, ending, event)| {
+                Box::pin(revoke_users(
+                    connection, *delivery, *user, *except, ending, event,
+                ))
+            },
+        )
         .await
     }
 
@@ -106,9 +121,13 @@ impl SessionStore for PostgresStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || {
-            revoke_everybodys(&self.pool, self.delivery, ending, event)
-        })
+        self.transact(
+            Replay::Safe,
+            (self.delivery, *ending, event.clone()),
+            |connection, (delivery, ending, event)| {
+                Box::pin(revoke_all(connection, *delivery, ending, event))
+            },
+        )
         .await
     }
 }
@@ -120,8 +139,8 @@ pub(super) fn reads(pool: &PgPool) -> Arc<SessionReads> {
     let limits = lookup::limits(pool);
     Arc::new(Batches::new(limits, |store: &PostgresStore, ids| {
         Box::pin(async move {
-            let select = || select(&store.leases, &ids);
-            store.run(Replay::Safe, select).await
+            let found = store.read(ids, |connection, ids| Box::pin(select(connection, ids)));
+            found.await
         })
     }))
 }
@@ -134,7 +153,7 @@ pub(super) fn revocations() -> Arc<Revocations> {
     let limits = Limits {
         statements: 1,
         calls: 64,
-        statement: STATEMENT_TIMEOUT,
+        statement: ACT_TIMEOUT,
         queue: ACQUIRE_TIMEOUT,
     };
     Arc::new(Batches::new(
@@ -143,8 +162,14 @@ pub(super) fn revocations() -> Arc<Revocations> {
             Box::pin(async move {
                 // A second run may say that a session had ended before, which it then has: better
                 // than a logout that fails.
-                let revoke = || revoke(&store.leases, store.delivery, &revocations);
-                store.run(Replay::Safe, revoke).await
+                let revoked = store.write(
+                    Replay::Safe,
+                    (store.delivery, revocations),
+                    |connection, (delivery, revocations)| {
+                        Box::pin(revoke(connection, *delivery, revocations))
+                    },
+                );
+                revoked.await
             })
         },
     ))
@@ -161,24 +186,18 @@ pub(super) struct Revocation {
 /// A statement sees what had been committed when it began: the second one, under the lock, every
 /// session of the user.
 async fn insert(
-    leases: &Leases,
+    connection: &mut PgConnection,
     delivery: RevocationDelivery,
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut lease = leases.acquire().await?;
-    let mut transaction = lease
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
-    let has_begun = begin(&mut transaction, session, checked, event).await?;
+) -> Result<End<bool>, Error> {
+    let has_begun = begin(connection, session, checked, event).await?;
     if has_begun {
-        end_oldest(&mut transaction, delivery, session).await?;
-        throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
+        end_oldest(connection, delivery, session).await?;
+        throttle::settle(connection, &session.settlement, session.created_at).await?;
     }
-    transaction.commit().await?;
-    lease.keep();
-    Ok(has_begun)
+    Ok(End::Commit(has_begun))
 }
 
 /// Locks the owner against a deactivation or a new password that commits at the same time: either
@@ -267,9 +286,12 @@ macro_rules! select_sessions {
 
 const BY_ID: Lookup = lookup!(select_sessions!(), "s.id");
 
-async fn select(leases: &Leases, ids: &[SessionId]) -> Result<Vec<Option<Session>>, Error> {
+async fn select(
+    connection: &mut PgConnection,
+    ids: &[SessionId],
+) -> Result<Vec<Option<Session>>, Error> {
     let found = BY_ID
-        .find(leases, ids.iter().map(SessionId::as_uuid))
+        .find(connection, ids.iter().map(SessionId::as_uuid))
         .await?;
     let found = found.iter().map(rows::session);
     let found = found.collect::<Result<Vec<_>, _>>()?;
@@ -278,7 +300,7 @@ async fn select(leases: &Leases, ids: &[SessionId]) -> Result<Vec<Option<Session
 }
 
 async fn select_live(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     user: UserId,
     now: Timestamp,
     limit: u32,
@@ -291,7 +313,7 @@ async fn select_live(
     .bind(user.as_uuid())
     .bind(rows::to_sql(now)?)
     .bind(i64::from(limit))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?
     .iter()
     .map(rows::session)
@@ -299,11 +321,13 @@ async fn select_live(
 }
 
 /// A statement that waits for another's revocation of the row checks its conditions again.
-async fn rotate(leases: &Leases, rotation: &SessionRotation) -> Result<Option<Session>, Error> {
+async fn rotate(
+    connection: &mut PgConnection,
+    rotation: &SessionRotation,
+) -> Result<Option<Session>, Error> {
     let Some(next) = rotation.from.next() else {
         return Ok(None);
     };
-    let mut lease = leases.acquire().await?;
     let moved = sqlx::query(
         "UPDATE auth_sessions AS s
          SET generation = $3, rotated_at = $4, used_at = $4, rotation_key = $5
@@ -321,19 +345,17 @@ async fn rotate(leases: &Leases, rotation: &SessionRotation) -> Result<Option<Se
     .bind(rows::to_sql(rotation.at)?)
     .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
     .bind(rotation.used_after.map(rows::to_sql).transpose()?)
-    .fetch_optional(&mut *lease)
+    .fetch_optional(connection)
     .await?;
-    lease.keep();
     moved.as_ref().map(rows::session).transpose()
 }
 
 async fn touch(
-    leases: &Leases,
+    connection: &mut PgConnection,
     id: SessionId,
     now: Timestamp,
     unused_since: Timestamp,
 ) -> Result<(), Error> {
-    let mut lease = leases.acquire().await?;
     sqlx::query(
         "UPDATE auth_sessions
          SET used_at = $2
@@ -343,9 +365,8 @@ async fn touch(
     .bind(id.as_uuid())
     .bind(rows::to_sql(now)?)
     .bind(rows::to_sql(unused_since)?)
-    .execute(&mut *lease)
+    .execute(connection)
     .await?;
-    lease.keep();
     Ok(())
 }
 
@@ -386,7 +407,7 @@ macro_rules! revoke_statement {
 ///
 /// Of two that would end the same session one does.
 async fn revoke(
-    leases: &Leases,
+    connection: &mut PgConnection,
     delivery: RevocationDelivery,
     revocations: &[Revocation],
 ) -> Result<Vec<Option<UserId>>, Error> {
@@ -409,7 +430,6 @@ async fn revoke(
     let documents = events().map(stored::document);
     let remembered_until =
         ordered().map(|revocation| rows::to_sql(revocation.ending.remembered_until));
-    let mut lease = leases.acquire().await?;
     let ended = sqlx::query(statement)
         .bind(places)
         .bind(
@@ -425,9 +445,8 @@ async fn revoke(
         .bind(documents.collect::<Result<Vec<_>, _>>()?)
         .bind(remembered_until.collect::<Result<Vec<_>, _>>()?)
         .bind(ordered().map(payload).collect::<Result<Vec<_>, _>>()?)
-        .fetch_all(&mut *lease)
+        .fetch_all(connection)
         .await?;
-    lease.keep();
     let mut owners = vec![None; revocations.len()];
     for row in ended {
         let place = usize::try_from(row.try_get::<i32, _>("place")?);
@@ -473,13 +492,25 @@ pub(super) async fn end_sessions_of(
     were_live.sum()
 }
 
-async fn revoke_everybodys(
-    pool: &PgPool,
+async fn revoke_users(
+    connection: &mut PgConnection,
+    delivery: RevocationDelivery,
+    user: UserId,
+    except: Option<SessionId>,
+    ending: &Ending,
+    event: &AuditEvent,
+) -> Result<End<u64>, Error> {
+    let ended = end_sessions_of(connection, delivery, user, except, ending, event.at).await?;
+    events::insert(connection, event).await?;
+    Ok(End::Commit(ended))
+}
+
+async fn revoke_all(
+    connection: &mut PgConnection,
     delivery: RevocationDelivery,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<u64, Error> {
-    let mut transaction = pool.begin().await?;
+) -> Result<End<u64>, Error> {
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = $1, revoked_reason = $2
@@ -487,11 +518,10 @@ async fn revoke_everybodys(
     )
     .bind(rows::to_sql(event.at)?)
     .bind(ending.reason.as_str())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let revocation = stored::revocation_of_all(ending);
-    revocations::record(&mut transaction, delivery, &[revocation]).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(ended.rows_affected())
+    revocations::record(connection, delivery, &[revocation]).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(ended.rows_affected()))
 }

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use sqlx::{Connection, Error, PgConnection, PgPool, Row};
+use sqlx::{Error, PgConnection, Row};
 
-use super::{Leases, PostgresStore, Replay, rows};
+use super::{PostgresStore, Replay, rows};
 use crate::Timestamp;
+use crate::store::transaction::End;
 use crate::store::{
     Admission, LoginSettlement, StoreError, ThrottleKey, ThrottleStore, TryBudget, TryRecord,
     stored,
@@ -18,10 +19,20 @@ impl ThrottleStore for PostgresStore {
         budgets: &[TryBudget],
         now: Timestamp,
     ) -> Result<Admission, StoreError> {
+        // A flood of refused tries reads only: even a lock would be a write.
+        let asked = (budgets.to_vec(), now);
+        let refused = self.read(asked.clone(), |connection, (budgets, now)| {
+            Box::pin(refusal(connection, budgets, *now))
+        });
+        if let Some(refused) = refused.await? {
+            return Ok(refused);
+        }
         // A second run takes a second try, of which nobody was told: rather that than a login that
         // fails because a connection broke.
-        self.run(Replay::Safe, || take(&self.leases, budgets, now))
-            .await
+        self.transact(Replay::Safe, asked, |connection, (budgets, now)| {
+            Box::pin(take(connection, budgets, *now))
+        })
+        .await
     }
 
     async fn give_back_tries(
@@ -29,46 +40,51 @@ impl ThrottleStore for PostgresStore {
         keys: &[ThrottleKey],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.run(Replay::Unsafe, || async {
-            let mut lease = self.leases.acquire().await?;
-            let mut transaction = lease.begin().await?;
-            give_back(&mut transaction, keys, now).await?;
-            transaction.commit().await?;
-            lease.keep();
-            Ok(())
-        })
+        self.transact(
+            Replay::Unsafe,
+            (keys.to_vec(), now),
+            |connection, (keys, now)| Box::pin(give_back(connection, keys, *now)),
+        )
         .await
     }
 
     async fn remove_tries(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.run(Replay::Safe, || delete(&self.pool, before, limit))
-            .await
+        self.write(
+            Replay::Safe,
+            (before, limit),
+            |connection, &(before, limit)| Box::pin(delete(connection, before, limit)),
+        )
+        .await
     }
 }
 
-async fn take(leases: &Leases, budgets: &[TryBudget], now: Timestamp) -> Result<Admission, Error> {
-    let keys: Vec<&[u8]> = budgets
+async fn refusal(
+    connection: &mut PgConnection,
+    budgets: &[TryBudget],
+    now: Timestamp,
+) -> Result<Option<Admission>, Error> {
+    let mut records = read(connection, &keys_of(budgets)).await?;
+    Ok(take_from(&mut records, budgets, now))
+}
+
+async fn take(
+    connection: &mut PgConnection,
+    budgets: &[TryBudget],
+    now: Timestamp,
+) -> Result<End<Admission>, Error> {
+    let mut records = make_and_lock(connection, &keys_of(budgets), now).await?;
+    if let Some(refused) = take_from(&mut records, budgets, now) {
+        return Ok(End::RollBack(refused));
+    }
+    write(connection, &records).await?;
+    Ok(End::Commit(Admission::Admitted))
+}
+
+fn keys_of(budgets: &[TryBudget]) -> Vec<&[u8]> {
+    let keys = budgets
         .iter()
-        .map(|budget| budget.key.as_bytes().as_slice())
-        .collect();
-    let mut lease = leases.acquire().await?;
-    // A flood of refused tries reads only: even a lock would be a write.
-    let mut records = read(&mut lease, &keys).await?;
-    if let Some(refused) = take_from(&mut records, budgets, now) {
-        lease.keep();
-        return Ok(refused);
-    }
-    let mut transaction = lease.begin().await?;
-    let mut records = make_and_lock(&mut transaction, &keys, now).await?;
-    if let Some(refused) = take_from(&mut records, budgets, now) {
-        transaction.rollback().await?;
-        lease.keep();
-        return Ok(refused);
-    }
-    write(&mut transaction, &records).await?;
-    transaction.commit().await?;
-    lease.keep();
-    Ok(Admission::Admitted)
+        .map(|budget| budget.key.as_bytes().as_slice());
+    keys.collect()
 }
 
 /// Takes a try of each budget out of its record, or tells the refusal.
@@ -210,13 +226,13 @@ async fn give_back(
     connection: &mut PgConnection,
     keys: &[ThrottleKey],
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<End<()>, Error> {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     let mut records = lock(connection, &keys).await?;
     for (_, record) in &mut records {
         record.give_back(now);
     }
-    write(connection, &records).await
+    write(connection, &records).await.map(End::Commit)
 }
 
 /// Settles a login in the transaction that begins its session.
@@ -234,7 +250,11 @@ pub(super) async fn settle(
     write(connection, &stored::settled(settlement, &kept, now)).await
 }
 
-async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_throttle
          WHERE key IN (
@@ -248,7 +268,7 @@ async fn delete(pool: &PgPool, before: Timestamp, limit: u32) -> Result<u64, Err
     )
     .bind(rows::to_sql(before)?)
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use sqlx::{Error, PgExecutor, PgPool, Row};
+use sqlx::{Error, PgConnection, PgExecutor, PgPool, Row};
 
 use super::lookup::{Lookup, lookup};
-use super::{Leases, PostgresStore, Replay, email_changes, error, events, lookup, outbox, rows};
+use super::{PostgresStore, Replay, email_changes, events, lookup, outbox, rows};
 use crate::audit::AuditEvent;
 use crate::store::batch::Batches;
 use crate::store::stored::Change;
+use crate::store::transaction::End;
 use crate::store::{
     EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
 };
@@ -24,10 +25,14 @@ impl UserStore for PostgresStore {
         mail: Option<&NewMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        let outcome = self
-            .run(Replay::Unsafe, || register(&self.pool, user, mail, event))
-            .await?;
-        Result::from(outcome).map(drop)
+        let outcome = self.transact(
+            Replay::Unsafe,
+            (user.clone(), mail.cloned(), event.clone()),
+            |connection, (user, mail, event)| {
+                Box::pin(register(connection, user, mail.as_ref(), event))
+            },
+        );
+        Result::from(outcome.await?).map(drop)
     }
 
     async fn create_first_superuser(
@@ -35,18 +40,17 @@ impl UserStore for PostgresStore {
         user: &NewUser,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = self
-            .run(Replay::Unsafe, || {
-                insert_first_superuser(&self.pool, user, event)
-            })
-            .await
-            .and_then(Result::from);
-        match outcome {
+        let outcome = self.transact_serializable(
+            Replay::Unsafe,
+            (user.clone(), event.clone()),
+            |connection, (user, event)| Box::pin(insert_first_superuser(connection, user, event)),
+        );
+        match outcome.await.and_then(Result::from) {
             // Of two at once with the same name, the later may meet the name before the conflict.
             Err(StoreError::UsernameTaken | StoreError::EmailTaken)
-                if superuser_exists(&self.pool)
-                    .await
-                    .map_err(error::store_error)? =>
+                if self
+                    .read((), |connection, ()| Box::pin(superuser_exists(connection)))
+                    .await? =>
             {
                 Ok(false)
             }
@@ -58,16 +62,18 @@ impl UserStore for PostgresStore {
         &self,
         username: &Username,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
-        self.run(Replay::Safe, || select_credentials(&self.leases, username))
-            .await
+        self.read(username.clone(), |connection, username| {
+            Box::pin(select_credentials(connection, username))
+        })
+        .await
     }
 
     async fn find_credentials_by_email(
         &self,
         email: &EmailAddress,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
-        self.run(Replay::Safe, || {
-            select_credentials_by_email(&self.leases, email)
+        self.read(email.clone(), |connection, email| {
+            Box::pin(select_credentials_by_email(connection, email))
         })
         .await
     }
@@ -77,8 +83,10 @@ impl UserStore for PostgresStore {
     }
 
     async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
-        self.run(Replay::Safe, || select_users(&self.pool, filter))
-            .await
+        self.read(filter.clone(), |connection, filter| {
+            Box::pin(select_users(connection, filter))
+        })
+        .await
     }
 
     async fn replace_password_hash(
@@ -87,9 +95,13 @@ impl UserStore for PostgresStore {
         current: &PasswordHash,
         replacement: &PasswordHash,
     ) -> Result<bool, StoreError> {
-        self.run(Replay::Unsafe, || {
-            swap_password_hash(&self.pool, id, current, replacement)
-        })
+        self.write(
+            Replay::Unsafe,
+            (id, current.clone(), replacement.clone()),
+            |connection, (id, current, replacement)| {
+                Box::pin(swap_password_hash(connection, *id, current, replacement))
+            },
+        )
         .await
     }
 
@@ -98,8 +110,10 @@ impl UserStore for PostgresStore {
         email: &EmailAddress,
     ) -> Result<Option<(User, Generation)>, StoreError> {
         // A second run ends the verification of the first, of which nobody knows yet.
-        self.run(Replay::Safe, || begin_verification(&self.pool, email))
-            .await
+        self.write(Replay::Safe, email.clone(), |connection, email| {
+            Box::pin(begin_verification(connection, email))
+        })
+        .await
     }
 
     async fn confirm_email(
@@ -109,16 +123,23 @@ impl UserStore for PostgresStore {
         verification: Generation,
         event: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
-        self.run(Replay::Unsafe, || async {
-            if confirm(&self.pool, id, email, verification, event).await? {
-                return Ok(EmailConfirmation::Confirmed);
-            }
-            Ok(match is_verified(&self.pool, id, email).await? {
-                Some(true) => EmailConfirmation::AlreadyConfirmed,
-                Some(false) | None => EmailConfirmation::Superseded,
-            })
+        let confirmed = self.transact(
+            Replay::Unsafe,
+            (id, email.clone(), verification, event.clone()),
+            |connection, (id, email, verification, event)| {
+                Box::pin(confirm(connection, *id, email, *verification, event))
+            },
+        );
+        if confirmed.await? {
+            return Ok(EmailConfirmation::Confirmed);
+        }
+        let is_verified = self.read((id, email.clone()), |connection, (id, email)| {
+            Box::pin(is_verified(connection, *id, email))
+        });
+        Ok(match is_verified.await? {
+            Some(true) => EmailConfirmation::AlreadyConfirmed,
+            Some(false) | None => EmailConfirmation::Superseded,
         })
-        .await
     }
 }
 
@@ -129,31 +150,27 @@ pub(super) fn reads(pool: &PgPool) -> Arc<UserReads> {
     let limits = lookup::limits(pool);
     Arc::new(Batches::new(limits, |store: &PostgresStore, ids| {
         Box::pin(async move {
-            let select = || select(&store.leases, &ids);
-            store.run(Replay::Safe, select).await
+            let found = store.read(ids, |connection, ids| Box::pin(select(connection, ids)));
+            found.await
         })
     }))
 }
 
 async fn register(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     user: &NewUser,
     mail: Option<&NewMail>,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-        .await?;
-    insert_user(&mut *transaction, user).await?;
-    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
-        return Ok(Change::EmailReserved);
+) -> Result<End<Change>, Error> {
+    insert_user(&mut *connection, user).await?;
+    if email_changes::has_reserved_address(connection, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
     if let Some(mail) = mail {
-        outbox::enqueue(&mut *transaction, mail).await?;
+        outbox::enqueue(&mut *connection, mail).await?;
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(), Error> {
@@ -185,14 +202,11 @@ pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) ->
 /// show an address that another user gives up in the same moment as reserved: nobody but the
 /// operator, who chooses the address, could make use of it.
 async fn insert_first_superuser(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     new: &NewUser,
     event: &AuditEvent,
-) -> Result<Change, Error> {
+) -> Result<End<Change>, Error> {
     let user = &new.user;
-    let mut transaction = pool
-        .begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
-        .await?;
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
@@ -210,30 +224,28 @@ async fn insert_first_superuser(
     .bind(user.is_active)
     .bind(rows::to_sql(user.created_at)?)
     .bind(user.roles.to_string())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if created.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
-    if email_changes::has_reserved_address(&mut transaction, user.id, event.at).await? {
-        return Ok(Change::EmailReserved);
+    if email_changes::has_reserved_address(connection, user.id, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
-async fn superuser_exists(pool: &PgPool) -> Result<bool, Error> {
+async fn superuser_exists(connection: &mut PgConnection) -> Result<bool, Error> {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)")
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
 }
 
 async fn select_credentials(
-    leases: &Leases,
+    connection: &mut PgConnection,
     username: &Username,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
-    let mut lease = leases.acquire().await?;
     let found = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
                 email_verified_at, is_active, is_superuser, roles, created_at
@@ -241,17 +253,15 @@ async fn select_credentials(
          WHERE username_canonical = $1",
     )
     .bind(username.canonical())
-    .fetch_optional(&mut *lease)
+    .fetch_optional(connection)
     .await?;
-    lease.keep();
     found.as_ref().map(credentials).transpose()
 }
 
 async fn select_credentials_by_email(
-    leases: &Leases,
+    connection: &mut PgConnection,
     email: &EmailAddress,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
-    let mut lease = leases.acquire().await?;
     let found = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
                 email_verified_at, is_active, is_superuser, roles, created_at
@@ -259,9 +269,8 @@ async fn select_credentials_by_email(
          WHERE email_key = $1",
     )
     .bind(email.key())
-    .fetch_optional(&mut *lease)
+    .fetch_optional(connection)
     .await?;
-    lease.keep();
     found.as_ref().map(credentials).transpose()
 }
 
@@ -277,15 +286,20 @@ const BY_ID: Lookup = lookup!(
     "id"
 );
 
-async fn select(leases: &Leases, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
-    let found = BY_ID.find(leases, ids.iter().map(UserId::as_uuid)).await?;
+async fn select(connection: &mut PgConnection, ids: &[UserId]) -> Result<Vec<Option<User>>, Error> {
+    let found = BY_ID
+        .find(connection, ids.iter().map(UserId::as_uuid))
+        .await?;
     let found = found.iter().map(rows::user);
     let found = found.collect::<Result<Vec<_>, _>>()?;
     let of = |id: &UserId| found.iter().find(|user| user.id == *id).cloned();
     Ok(ids.iter().map(of).collect())
 }
 
-async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, Error> {
+async fn select_users(
+    connection: &mut PgConnection,
+    filter: &UserFilter,
+) -> Result<Vec<User>, Error> {
     let query = match filter.search {
         UserSearch::Username(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
@@ -309,7 +323,7 @@ async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, E
         .bind(first)
         .bind(end)
         .bind(i64::from(filter.limit))
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?
         .iter()
         .map(rows::user)
@@ -317,7 +331,7 @@ async fn select_users(pool: &PgPool, filter: &UserFilter) -> Result<Vec<User>, E
 }
 
 async fn swap_password_hash(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     id: UserId,
     current: &PasswordHash,
     replacement: &PasswordHash,
@@ -330,13 +344,13 @@ async fn swap_password_hash(
     .bind(id.as_uuid())
     .bind(current.as_stored())
     .bind(replacement.as_stored())
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(swapped.rows_affected() == 1)
 }
 
 async fn begin_verification(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     email: &EmailAddress,
 ) -> Result<Option<(User, Generation)>, Error> {
     let row = sqlx::query(
@@ -347,7 +361,7 @@ async fn begin_verification(
                    email_verified_at, email_verification, is_active, is_superuser, roles, created_at",
     )
     .bind(email.key())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     row.map(|row| {
         let verification = stored::generation(row.try_get("email_verification")?)?;
@@ -357,13 +371,12 @@ async fn begin_verification(
 }
 
 async fn confirm(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     id: UserId,
     email: &EmailAddress,
     verification: Generation,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool.begin().await?;
+) -> Result<End<bool>, Error> {
     let confirmed = sqlx::query(
         "UPDATE auth_users
          SET email_verified_at = $4
@@ -374,18 +387,17 @@ async fn confirm(
     .bind(email.key())
     .bind(stored::number(verification.number()))
     .bind(rows::to_sql(event.at)?)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let confirmed = confirmed.rows_affected() == 1;
     if confirmed {
-        events::insert(&mut *transaction, event).await?;
+        events::insert(&mut *connection, event).await?;
     }
-    transaction.commit().await?;
-    Ok(confirmed)
+    Ok(End::Commit(confirmed))
 }
 
 async fn is_verified(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     id: UserId,
     email: &EmailAddress,
 ) -> Result<Option<bool>, Error> {
@@ -396,6 +408,6 @@ async fn is_verified(
     )
     .bind(id.as_uuid())
     .bind(email.key())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await
 }

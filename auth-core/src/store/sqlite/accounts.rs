@@ -1,11 +1,12 @@
 //! What happens to accounts in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Error, SqliteConnection, SqlitePool};
+use sqlx::{Error, SqliteConnection};
 
-use super::{SqliteStore, email_changes, error::store_error, events, revocations, sessions};
+use super::{SqliteStore, email_changes, events, revocations, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
+use crate::store::transaction::End;
 use crate::store::{AccountChange, AccountStore, Ending, StoreError};
 use crate::{PasswordHash, UserId};
 
@@ -18,9 +19,13 @@ impl AccountStore for SqliteStore {
         ending: &Ending,
         events: &[AuditEvent],
     ) -> Result<bool, StoreError> {
-        let outcome = update(&self.writer, id, change, ending, events).await;
+        let changed = (id, change.clone(), *ending, events.to_vec());
+        let outcome = self.transact(changed, |connection, (id, change, ending, events)| {
+            Box::pin(update(connection, *id, change, ending, events))
+        });
+        let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)?.into()
+        outcome?.into()
     }
 
     async fn delete_user(
@@ -29,9 +34,13 @@ impl AccountStore for SqliteStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = delete(&self.writer, id, ending, event).await;
+        let deleted = (id, *ending, event.clone());
+        let outcome = self.transact(deleted, |connection, (id, ending, event)| {
+            Box::pin(delete(connection, *id, ending, event))
+        });
+        let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)?.into()
+        outcome?.into()
     }
 }
 
@@ -47,15 +56,14 @@ async fn is_last_superuser(connection: &mut SqliteConnection, id: UserId) -> Res
 }
 
 async fn update(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: UserId,
     change: &AccountChange,
     ending: &Ending,
     events: &[AuditEvent],
-) -> Result<Change, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    if change.takes_rights() && is_last_superuser(&mut transaction, id).await? {
-        return Ok(Change::LastSuperuser);
+) -> Result<End<Change>, Error> {
+    if change.takes_rights() && is_last_superuser(connection, id).await? {
+        return Ok(Change::LastSuperuser.into());
     }
     let updated = sqlx::query(
         "UPDATE auth_users
@@ -71,40 +79,38 @@ async fn update(
     .bind(change.roles.as_ref().map(ToString::to_string))
     .bind(change.password_hash().map(PasswordHash::as_stored))
     .bind(change.expected_hash().map(PasswordHash::as_stored))
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if updated.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
     if change.password.is_some() {
-        email_changes::forget_pending(&mut transaction, id).await?;
+        email_changes::forget_pending(connection, id).await?;
     }
     if change.ends_sessions() {
         let kept = change.kept_session();
-        sessions::end_sessions_of(&mut transaction, id, kept, ending, change.at).await?;
+        sessions::end_sessions_of(connection, id, kept, ending, change.at).await?;
     }
     if change.ends_tokens() {
         let revocation = stored::revocation_of_user(id, ending);
-        revocations::record(&mut transaction, &revocation).await?;
+        revocations::record(connection, &revocation).await?;
     }
     for event in events {
-        events::insert(&mut *transaction, event).await?;
+        events::insert(&mut *connection, event).await?;
     }
-    transaction.commit().await?;
-    Ok(Change::Done)
+    Ok(Change::Done.into())
 }
 
 /// The sessions end before they go with the user: their revocations stay. From the first change on
 /// no login begins another.
 async fn delete(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: UserId,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    if is_last_superuser(&mut transaction, id).await? {
-        return Ok(Change::LastSuperuser);
+) -> Result<End<Change>, Error> {
+    if is_last_superuser(connection, id).await? {
+        return Ok(Change::LastSuperuser.into());
     }
     let shut_out = sqlx::query(
         "UPDATE auth_users
@@ -112,20 +118,19 @@ async fn delete(
          WHERE id = ?1",
     )
     .bind(id.as_uuid())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if shut_out.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
-    sessions::end_sessions_of(&mut transaction, id, None, ending, event.at).await?;
+    sessions::end_sessions_of(connection, id, None, ending, event.at).await?;
     sqlx::query(
         "DELETE FROM auth_users
          WHERE id = ?1",
     )
     .bind(id.as_uuid())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }

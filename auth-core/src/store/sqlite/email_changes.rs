@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{SqliteStore, error::store_error, events, outbox, rows, sessions};
+use super::{SqliteStore, events, outbox, rows, sessions};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
+use crate::store::transaction::End;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
     StoreError,
@@ -22,15 +23,20 @@ impl EmailChangeStore for SqliteStore {
         mail: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = request(&self.writer, change, mail, event).await;
-        outcome.map_err(store_error)
+        let requested = (change.clone(), mail.clone(), event.clone());
+        self.transact(requested, |connection, (change, mail, event)| {
+            Box::pin(request(connection, change, mail, event))
+        })
+        .await?
+        .into()
     }
 
     async fn find_email_change(
         &self,
         id: EmailChangeId,
     ) -> Result<Option<EmailChange>, StoreError> {
-        select(&self.readers, id).await.map_err(store_error)
+        self.read(id, |connection, id| Box::pin(select(connection, *id)))
+            .await
     }
 
     async fn confirm_email_change(
@@ -40,8 +46,12 @@ impl EmailChangeStore for SqliteStore {
         notice: &NewMail,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = confirm(&self.writer, id, undo_until, notice, event).await;
-        outcome.map_err(store_error)?.into()
+        let confirmed = (id, undo_until, notice.clone(), event.clone());
+        self.transact(confirmed, |connection, (id, undo_until, notice, event)| {
+            Box::pin(confirm(connection, *id, *undo_until, notice, event))
+        })
+        .await?
+        .into()
     }
 
     async fn undo_email_change(
@@ -51,26 +61,30 @@ impl EmailChangeStore for SqliteStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = undo(&self.writer, id, change, ending, event).await;
+        let undone = (id, change.clone(), *ending, event.clone());
+        let outcome = self.transact(undone, |connection, (id, change, ending, event)| {
+            Box::pin(undo(connection, *id, change, ending, event))
+        });
+        let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)
+        outcome?.into()
     }
 
     async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        delete(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete(connection, before, limit))
+        })
+        .await
     }
 }
 
 async fn request(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     change: &NewEmailChange,
     mail: &NewMail,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    forget_pending(&mut transaction, change.user).await?;
+) -> Result<End<Change>, Error> {
+    forget_pending(connection, change.user).await?;
     let inserted = sqlx::query(
         "INSERT INTO auth_email_changes
              (id, user_id, former, former_key, email, email_key, requested_at)
@@ -84,15 +98,14 @@ async fn request(
     .bind(change.address.key())
     .bind(change.requested_at.unix_micros())
     .bind(change.proof.as_ref().map(PasswordHash::as_stored))
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(Change::NoSuchUser.into());
     }
-    outbox::enqueue(&mut *transaction, mail).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    outbox::enqueue(&mut *connection, mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 /// Forgets what the user asked for and has not confirmed.
@@ -110,7 +123,10 @@ pub(super) async fn forget_pending(
     .map(drop)
 }
 
-async fn select(pool: &SqlitePool, id: EmailChangeId) -> Result<Option<EmailChange>, Error> {
+async fn select(
+    connection: &mut SqliteConnection,
+    id: EmailChangeId,
+) -> Result<Option<EmailChange>, Error> {
     sqlx::query(
         "SELECT id, user_id, former, former_key, email, email_key,
                 requested_at, confirmed_at, undo_until, undone_at
@@ -118,7 +134,7 @@ async fn select(pool: &SqlitePool, id: EmailChangeId) -> Result<Option<EmailChan
          WHERE id = ?1",
     )
     .bind(id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(email_change)
@@ -141,13 +157,12 @@ fn email_change(row: &SqliteRow) -> Result<EmailChange, Error> {
 }
 
 async fn confirm(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: EmailChangeId,
     undo_until: Timestamp,
     notice: &NewMail,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<Change>, Error> {
     let found: Option<(Uuid, bool)> = sqlx::query_as(
         "SELECT u.id, u.email_verified_at IS NOT NULL
          FROM auth_users AS u
@@ -155,10 +170,10 @@ async fn confirm(
          WHERE c.id = ?1 AND c.confirmed_at IS NULL AND u.is_active AND u.email_key = c.former_key",
     )
     .bind(id.as_uuid())
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some((user, was_verified)) = found else {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     };
     let user = UserId::from_uuid(user);
     sqlx::query(
@@ -170,10 +185,10 @@ async fn confirm(
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    if has_reserved_address(&mut transaction, user, event.at).await? {
-        return Ok(Change::EmailReserved);
+    if has_reserved_address(connection, user, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
     sqlx::query(
         "UPDATE auth_email_changes
@@ -183,24 +198,22 @@ async fn confirm(
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
     .bind(was_verified.then_some(undo_until.unix_micros()))
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if was_verified {
-        outbox::enqueue(&mut *transaction, notice).await?;
+        outbox::enqueue(&mut *connection, notice).await?;
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 async fn undo(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: EmailChangeId,
     change: &EmailChangeUndo,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<Change>, Error> {
     let restored: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_users AS u
          SET email = c.former, email_key = c.former_key, email_verified_at = ?2,
@@ -212,10 +225,10 @@ async fn undo(
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
     .bind(change.password_hash.as_stored())
-    .fetch_all(&mut *transaction)
+    .fetch_all(&mut *connection)
     .await?;
     let Some(user) = restored.first().copied().map(UserId::from_uuid) else {
-        return Ok(false);
+        return Ok(Change::NoSuchUser.into());
     };
     sqlx::query(
         "UPDATE auth_email_changes
@@ -227,14 +240,13 @@ async fn undo(
     .bind(id.as_uuid())
     .bind(user.as_uuid())
     .bind(event.at.unix_micros())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    forget_pending(&mut transaction, user).await?;
-    sessions::end_sessions_of(&mut transaction, user, None, ending, event.at).await?;
-    outbox::enqueue(&mut *transaction, &change.mail).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(true)
+    forget_pending(connection, user).await?;
+    sessions::end_sessions_of(connection, user, None, ending, event.at).await?;
+    outbox::enqueue(&mut *connection, &change.mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 /// Whether the address that the user has got in this transaction is one that another user can
@@ -259,7 +271,11 @@ pub(super) async fn has_reserved_address(
     .await
 }
 
-async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_email_changes
          WHERE id IN (
@@ -272,7 +288,7 @@ async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64,
     )
     .bind(before.unix_micros())
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

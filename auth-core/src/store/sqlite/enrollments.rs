@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{SqliteStore, email_changes, error::store_error, events, outbox, rows, users};
+use super::{SqliteStore, email_changes, events, outbox, rows, users};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
+use crate::store::transaction::End;
 use crate::store::{Enrollee, EnrollmentId, EnrollmentStore, NewMail, NewUser, StoreError, stored};
 use crate::{EmailAddress, Timestamp};
 
@@ -19,19 +20,26 @@ impl EnrollmentStore for SqliteStore {
         mail: &NewMail,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        let outcome = begin(&self.writer, enrollment, mail, event).await;
-        outcome.map_err(store_error)
+        let begun = (enrollment.clone(), mail.clone(), event.clone());
+        self.transact(begun, |connection, (enrollment, mail, event)| {
+            Box::pin(begin(connection, enrollment, mail, event))
+        })
+        .await
     }
 
     async fn find_enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollee>, StoreError> {
-        select(&self.readers, id).await.map_err(store_error)
+        self.read(id, |connection, id| Box::pin(select(connection, *id)))
+            .await
     }
 
     async fn find_enrollment_of(
         &self,
         email: &EmailAddress,
     ) -> Result<Option<Enrollee>, StoreError> {
-        select_of(&self.readers, email).await.map_err(store_error)
+        self.read(email.clone(), |connection, email| {
+            Box::pin(select_of(connection, email))
+        })
+        .await
     }
 
     async fn complete_enrollment(
@@ -40,25 +48,29 @@ impl EnrollmentStore for SqliteStore {
         user: &NewUser,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = complete(&self.writer, id, user, event).await;
-        outcome.map_err(store_error)?.into()
+        let completed = (id, user.clone(), event.clone());
+        self.transact(completed, |connection, (id, user, event)| {
+            Box::pin(complete(connection, *id, user, event))
+        })
+        .await?
+        .into()
     }
 
     async fn remove_enrollments(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        delete(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete(connection, before, limit))
+        })
+        .await
     }
 }
 
 async fn begin(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     enrollment: &Enrollee,
     mail: &NewMail,
     event: &AuditEvent,
-) -> Result<(), Error> {
+) -> Result<End<()>, Error> {
     let credentials = enrollment.origin.credentials();
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query(
         "INSERT INTO auth_enrollments
              (email_key, id, email, username, username_canonical, password_hash,
@@ -80,14 +92,17 @@ async fn begin(
     .bind(enrollment.origin.invited_by().map(|by| by.as_uuid()))
     .bind(enrollment.begun_at.unix_micros())
     .bind(enrollment.expires_at.unix_micros())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    outbox::enqueue(&mut *transaction, mail).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await
+    outbox::enqueue(&mut *connection, mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(()))
 }
 
-async fn select(pool: &SqlitePool, id: EnrollmentId) -> Result<Option<Enrollee>, Error> {
+async fn select(
+    connection: &mut SqliteConnection,
+    id: EnrollmentId,
+) -> Result<Option<Enrollee>, Error> {
     sqlx::query(
         "SELECT email_key, id, email, username, username_canonical, password_hash,
                 invited_by, begun_at, expires_at, completed_at
@@ -95,14 +110,17 @@ async fn select(pool: &SqlitePool, id: EnrollmentId) -> Result<Option<Enrollee>,
          WHERE id = ?1",
     )
     .bind(id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(enrollee)
     .transpose()
 }
 
-async fn select_of(pool: &SqlitePool, email: &EmailAddress) -> Result<Option<Enrollee>, Error> {
+async fn select_of(
+    connection: &mut SqliteConnection,
+    email: &EmailAddress,
+) -> Result<Option<Enrollee>, Error> {
     sqlx::query(
         "SELECT email_key, id, email, username, username_canonical, password_hash,
                 invited_by, begun_at, expires_at, completed_at
@@ -110,7 +128,7 @@ async fn select_of(pool: &SqlitePool, email: &EmailAddress) -> Result<Option<Enr
          WHERE email_key = ?1",
     )
     .bind(email.key())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(enrollee)
@@ -137,12 +155,11 @@ fn enrollee(row: &SqliteRow) -> Result<Enrollee, Error> {
 }
 
 async fn complete(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: EnrollmentId,
     user: &NewUser,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<Change>, Error> {
     // No password verifies against the mark that takes the place of a hash.
     let completed = sqlx::query(
         "UPDATE auth_enrollments
@@ -152,21 +169,24 @@ async fn complete(
     )
     .bind(id.as_uuid())
     .bind(event.at.unix_micros())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if completed.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
-    users::insert_user(&mut *transaction, user).await?;
-    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
-        return Ok(Change::EmailReserved);
+    users::insert_user(&mut *connection, user).await?;
+    if email_changes::has_reserved_address(connection, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
-async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_enrollments
          WHERE email_key IN (
@@ -179,7 +199,7 @@ async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64,
     )
     .bind(before.unix_micros())
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

@@ -30,6 +30,15 @@ pub(super) fn store_error(error: Error) -> StoreError {
     }
 }
 
+/// Whether SQLite has answered, with an error, and the connection can be used further.
+pub(super) fn is_answer(error: &Error) -> bool {
+    // SQLITE_NOMEM, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_CANTOPEN,
+    // SQLITE_NOTADB: with the file opened again, the next act may do better.
+    const BROKEN: [i32; 7] = [7, 8, 10, 11, 13, 14, 26];
+    let code = error.as_database_error().map(code);
+    code.is_some_and(|code| code.is_none_or(|code| !BROKEN.contains(&code)))
+}
+
 /// Whether another process holds the file.
 pub(super) fn is_busy(error: &Error) -> bool {
     let code = error.as_database_error().and_then(code);

@@ -1,36 +1,46 @@
 //! The audit trail in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection, SqliteExecutor};
 
-use super::{SqliteStore, error::store_error};
+use super::SqliteStore;
 use crate::audit::AuditEvent;
+use crate::store::transaction::End;
 use crate::store::{EventFilter, EventStore, StoreError, stored};
 use crate::{Timestamp, UserId};
 
 #[async_trait]
 impl EventStore for SqliteStore {
     async fn append_events(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
-        append(&self.writer, events).await.map_err(store_error)
+        self.transact(events.to_vec(), |connection, events| {
+            Box::pin(append(connection, events))
+        })
+        .await
     }
 
     async fn list_events(&self, filter: &EventFilter) -> Result<Vec<AuditEvent>, StoreError> {
-        select(&self.readers, filter).await.map_err(store_error)
+        self.read(filter.clone(), |connection, filter| {
+            Box::pin(select(connection, filter))
+        })
+        .await
     }
 
     async fn remove_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        delete(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete(connection, before, limit))
+        })
+        .await
     }
 }
 
-async fn append(pool: &SqlitePool, events: &[AuditEvent]) -> Result<(), Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+async fn append(
+    connection: &mut SqliteConnection,
+    events: &[AuditEvent],
+) -> Result<End<()>, Error> {
     for event in events {
-        insert(&mut *transaction, event).await?;
+        insert(&mut *connection, event).await?;
     }
-    transaction.commit().await
+    Ok(End::Commit(()))
 }
 
 /// Also for the transaction of the act that the event tells of.
@@ -55,7 +65,10 @@ pub(super) async fn insert(
 }
 
 /// A statement for each index that can lead.
-async fn select(pool: &SqlitePool, filter: &EventFilter) -> Result<Vec<AuditEvent>, Error> {
+async fn select(
+    connection: &mut SqliteConnection,
+    filter: &EventFilter,
+) -> Result<Vec<AuditEvent>, Error> {
     let query = if filter.request_id.is_some() {
         sqlx::query(
             "SELECT user_id, event
@@ -93,14 +106,18 @@ async fn select(pool: &SqlitePool, filter: &EventFilter) -> Result<Vec<AuditEven
         .bind(first)
         .bind(end)
         .bind(i64::from(filter.limit))
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?
         .iter()
         .map(|row| stored::event(row.try_get("event")?, row.try_get("user_id")?))
         .collect()
 }
 
-async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_events
          WHERE id IN (
@@ -113,7 +130,7 @@ async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64,
     )
     .bind(AuditEvent::first_id_at(before))
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

@@ -1,9 +1,9 @@
 //! Housekeeping in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Error, SqlitePool};
+use sqlx::{Error, SqliteConnection};
 
-use super::{SqliteStore, error::store_error};
+use super::SqliteStore;
 use crate::Timestamp;
 use crate::store::{HousekeepingStore, StoreError};
 
@@ -15,9 +15,11 @@ impl HousekeepingStore for SqliteStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        acquire(&self.writer, name, now, until)
-            .await
-            .map_err(store_error)
+        let lease = (name.to_owned(), now, until);
+        self.write(lease, |connection, (name, now, until)| {
+            Box::pin(acquire(connection, name, *now, *until))
+        })
+        .await
     }
 
     async fn remove_expired_sessions(
@@ -25,9 +27,10 @@ impl HousekeepingStore for SqliteStore {
         before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        delete_sessions(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete_sessions(connection, before, limit))
+        })
+        .await
     }
 
     async fn remove_abandoned_mails(
@@ -35,14 +38,15 @@ impl HousekeepingStore for SqliteStore {
         before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        delete_mails(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete_mails(connection, before, limit))
+        })
+        .await
     }
 }
 
 async fn acquire(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     name: &str,
     now: Timestamp,
     until: Timestamp,
@@ -57,12 +61,16 @@ async fn acquire(
     .bind(name)
     .bind(now.unix_micros())
     .bind(until.unix_micros())
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(taken.rows_affected() == 1)
 }
 
-async fn delete_sessions(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete_sessions(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_sessions
          WHERE id IN (
@@ -75,12 +83,16 @@ async fn delete_sessions(pool: &SqlitePool, before: Timestamp, limit: u32) -> Re
     )
     .bind(before.unix_micros())
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }
 
-async fn delete_mails(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete_mails(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_outbox
          WHERE id IN (
@@ -93,7 +105,7 @@ async fn delete_mails(pool: &SqlitePool, before: Timestamp, limit: u32) -> Resul
     )
     .bind(before.unix_micros())
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

@@ -1,8 +1,10 @@
 //! The SQLite schema.
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::{Error, SqliteConnection};
 
 use super::{SqliteStore, error};
+use crate::store::run_to_end::run_to_end;
 use crate::store::{StoreError, stored};
 
 fn migrations() -> Vec<Migration> {
@@ -99,19 +101,17 @@ impl SqliteStore {
         migrator.dangerous_set_table_name(stored::MIGRATIONS_TABLE);
         // SQLite has no lock to name: the write lock is taken before the history is read, and the
         // migrations' own transactions become savepoints within it.
-        let mut transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(error::store_error)?;
-        migrator
-            .run_direct(None, &mut *transaction, false)
-            .await
-            .map_err(|failure| match failure {
-                MigrateError::Execute(cause) => error::store_error(cause),
-                other => StoreError::Failed(other.into()),
-            })?;
-        transaction.commit().await.map_err(error::store_error)
+        let writer = self.writer.clone();
+        let migrated = run_to_end(async move {
+            let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+            migrator.run_direct(None, &mut *transaction, false).await?;
+            transaction.commit().await?;
+            Ok(())
+        });
+        migrated.await.map_err(|failure| match failure {
+            MigrateError::Execute(cause) => error::store_error(cause),
+            other => StoreError::Failed(other.into()),
+        })
     }
 
     /// The names of the migrations that the database lacks, such as `0001_users`.
@@ -122,24 +122,26 @@ impl SqliteStore {
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let history: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*)
-             FROM sqlite_schema
-             WHERE type = 'table' AND name = 'auth_migrations'",
-        )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(error::store_error)?;
-        let applied = if history == 0 {
-            Vec::new()
-        } else {
-            sqlx::query_scalar("SELECT version FROM auth_migrations WHERE success")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(error::store_error)?
-        };
-        Ok(stored::pending(&migrations(), &applied))
+        let applied = self.read((), |connection, ()| Box::pin(applied(connection)));
+        Ok(stored::pending(&migrations(), &applied.await?))
     }
+}
+
+/// The versions of the migrations that the database has.
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<i64>, Error> {
+    let history: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*)
+         FROM sqlite_schema
+         WHERE type = 'table' AND name = 'auth_migrations'",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if history == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT version FROM auth_migrations WHERE success")
+        .fetch_all(connection)
+        .await
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! commit that failed.
 
 mod accounts;
+mod act;
 mod connection;
 mod email_changes;
 mod enrollments;
@@ -49,6 +50,8 @@ use crate::store::{Store, StoreError};
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// A database in memory is gone with its connection.
+    is_file: bool,
     rotations: Arc<Rotations>,
     revocations: Arc<Revocations>,
     /// Changes when this process has revoked something.
@@ -67,7 +70,7 @@ impl SqliteStore {
         connection::create_file(path)?;
         let writer = connection::writer(path).await.map_err(error::store_error)?;
         let readers = connection::readers(path);
-        Ok(Self::over(writer, readers))
+        Ok(Self::over(writer, readers, true))
     }
 
     /// Makes a database that is gone with the last clone of the store.
@@ -78,7 +81,7 @@ impl SqliteStore {
     pub async fn in_memory() -> Result<Self, StoreError> {
         let writer = connection::in_memory().await.map_err(error::store_error)?;
         let readers = writer.clone();
-        Ok(Self::over(writer, readers))
+        Ok(Self::over(writer, readers, false))
     }
 
     /// Lets the feeds of this process look at once; one that finds nothing has lost little.
@@ -86,10 +89,11 @@ impl SqliteStore {
         self.revoked.send_replace(());
     }
 
-    fn over(writer: SqlitePool, readers: SqlitePool) -> Self {
+    fn over(writer: SqlitePool, readers: SqlitePool, is_file: bool) -> Self {
         Self {
             writer,
             readers,
+            is_file,
             rotations: sessions::rotations(),
             revocations: sessions::revocations(),
             revoked: Arc::new(watch::Sender::new(())),
@@ -100,10 +104,12 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn check(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT COUNT(*) FROM sqlite_schema")
-            .execute(&self.readers)
-            .await
-            .map(drop)
-            .map_err(error::store_error)
+        self.read((), |connection, ()| {
+            Box::pin(async {
+                let read = sqlx::query("SELECT COUNT(*) FROM sqlite_schema");
+                read.execute(connection).await.map(drop)
+            })
+        })
+        .await
     }
 }

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection, SqliteExecutor};
 
-use super::{SqliteStore, error::store_error, rows};
+use super::{SqliteStore, rows};
 use crate::Timestamp;
 use crate::store::{ClaimedMail, NewMail, OutboxStore, StoreError, stored};
 
 #[async_trait]
 impl OutboxStore for SqliteStore {
     async fn enqueue_mail(&self, mail: &NewMail) -> Result<(), StoreError> {
-        enqueue(&self.writer, mail).await.map_err(store_error)
+        self.write(mail.clone(), |connection, mail| {
+            Box::pin(enqueue(connection, mail))
+        })
+        .await
     }
 
     async fn claim_mail(
@@ -20,11 +23,17 @@ impl OutboxStore for SqliteStore {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<ClaimedMail>, StoreError> {
-        claim(&self.writer, now, lease).await.map_err(store_error)
+        self.write((now, lease), |connection, &(now, lease)| {
+            Box::pin(claim(connection, now, lease))
+        })
+        .await
     }
 
     async fn complete_mail(&self, mail: &ClaimedMail) -> Result<(), StoreError> {
-        complete(&self.writer, mail).await.map_err(store_error)
+        self.write(mail.clone(), |connection, mail| {
+            Box::pin(complete(connection, mail))
+        })
+        .await
     }
 
     async fn postpone_mail(
@@ -33,8 +42,11 @@ impl OutboxStore for SqliteStore {
         due: Timestamp,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let outcome = postpone(&self.writer, mail, due, reason).await;
-        outcome.map_err(store_error)
+        let postponed = (mail.clone(), due, reason.to_owned());
+        self.write(postponed, |connection, (mail, due, reason)| {
+            Box::pin(postpone(connection, mail, *due, reason))
+        })
+        .await
     }
 
     async fn abandon_mail(
@@ -43,8 +55,11 @@ impl OutboxStore for SqliteStore {
         now: Timestamp,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let outcome = abandon(&self.writer, mail, now, reason).await;
-        outcome.map_err(store_error)
+        let abandoned = (mail.clone(), now, reason.to_owned());
+        self.write(abandoned, |connection, (mail, now, reason)| {
+            Box::pin(abandon(connection, mail, *now, reason))
+        })
+        .await
     }
 }
 
@@ -69,7 +84,7 @@ pub(super) async fn enqueue(
 }
 
 async fn claim(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     now: Timestamp,
     lease: Duration,
 ) -> Result<Option<ClaimedMail>, Error> {
@@ -87,7 +102,7 @@ async fn claim(
     )
     .bind(now.unix_micros())
     .bind((now + lease).unix_micros())
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows.first()
         .map(|row| {
@@ -104,20 +119,20 @@ async fn claim(
         .transpose()
 }
 
-async fn complete(pool: &SqlitePool, mail: &ClaimedMail) -> Result<(), Error> {
+async fn complete(connection: &mut SqliteConnection, mail: &ClaimedMail) -> Result<(), Error> {
     sqlx::query(
         "DELETE FROM auth_outbox
          WHERE id = ?1 AND attempts = ?2 AND abandoned_at IS NULL",
     )
     .bind(mail.id)
     .bind(stored::number(mail.attempt))
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }
 
 async fn postpone(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     mail: &ClaimedMail,
     due: Timestamp,
     reason: &str,
@@ -131,13 +146,13 @@ async fn postpone(
     .bind(stored::number(mail.attempt))
     .bind(due.unix_micros())
     .bind(stored::note(reason))
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }
 
 async fn abandon(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     mail: &ClaimedMail,
     now: Timestamp,
     reason: &str,
@@ -151,7 +166,7 @@ async fn abandon(
     .bind(stored::number(mail.attempt))
     .bind(now.unix_micros())
     .bind(stored::note(reason))
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::{SqliteStore, error::store_error, rows};
+use super::{SqliteStore, rows};
 use crate::revocation::Revocation;
 use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
 use crate::{SessionId, Timestamp};
@@ -21,7 +21,7 @@ impl RevocationStore for SqliteStore {
         let mut revoked = self.revoked.subscribe();
         revoked.mark_changed();
         Ok(Box::new(Feed {
-            readers: self.readers.clone(),
+            store: self.clone(),
             revoked,
             last_id: 0,
             next_poll: Instant::now(),
@@ -29,15 +29,16 @@ impl RevocationStore for SqliteStore {
     }
 
     async fn remove_revocations(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        delete(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete(connection, before, limit))
+        })
+        .await
     }
 }
 
 #[derive(Debug)]
 struct Feed {
-    readers: SqlitePool,
+    store: SqliteStore,
     /// Changes after each commit of this process.
     revoked: watch::Receiver<()>,
     last_id: i64,
@@ -47,36 +48,50 @@ struct Feed {
 #[async_trait]
 impl RevocationFeed for Feed {
     async fn next(&mut self) -> Result<RevocationNews, StoreError> {
-        // An error means that the store is gone, an elapsed time that others may have written.
+        // Its end is a change, or the time at which others may have written.
         let _ = timeout_at(self.next_poll, self.revoked.changed()).await;
-        let revocations = self.poll().await.map_err(store_error)?;
+        let revocations = self.poll().await?;
         self.next_poll = Instant::now() + POLL_INTERVAL;
         Ok(RevocationNews::complete(revocations))
     }
 }
 
 impl Feed {
-    async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
-        let rows = sqlx::query(
-            "SELECT id, kind, subject, issued_before, expires_at
-             FROM auth_revocations
-             WHERE id > ?1
-             ORDER BY id",
-        )
-        .bind(self.last_id)
-        .fetch_all(&self.readers)
-        .await?;
-        let revocations = rows.iter().map(|row| {
-            let issued_before = rows::optional_time(row, "issued_before")?;
-            let (kind, subject) = (row.try_get("kind")?, row.try_get("subject")?);
-            stored::revocation(kind, subject, issued_before, rows::time(row, "expires_at")?)
+    async fn poll(&mut self) -> Result<Vec<Revocation>, StoreError> {
+        let read = self.store.read(self.last_id, |connection, last_id| {
+            Box::pin(select_after(connection, *last_id))
         });
-        let revocations = revocations.collect::<Result<Vec<_>, _>>()?;
-        if let Some(row) = rows.last() {
-            self.last_id = row.try_get("id")?;
-        }
+        let (last_id, revocations) = read.await?;
+        self.last_id = last_id;
         Ok(revocations)
     }
+}
+
+/// The revocations after one, and the id of the last of them.
+async fn select_after(
+    connection: &mut SqliteConnection,
+    last_id: i64,
+) -> Result<(i64, Vec<Revocation>), Error> {
+    let rows = sqlx::query(
+        "SELECT id, kind, subject, issued_before, expires_at
+         FROM auth_revocations
+         WHERE id > ?1
+         ORDER BY id",
+    )
+    .bind(last_id)
+    .fetch_all(connection)
+    .await?;
+    let revocations = rows.iter().map(|row| {
+        let issued_before = rows::optional_time(row, "issued_before")?;
+        let (kind, subject) = (row.try_get("kind")?, row.try_get("subject")?);
+        stored::revocation(kind, subject, issued_before, rows::time(row, "expires_at")?)
+    });
+    let revocations = revocations.collect::<Result<Vec<_>, _>>()?;
+    let last_id = match rows.last() {
+        Some(row) => row.try_get("id")?,
+        None => last_id,
+    };
+    Ok((last_id, revocations))
 }
 
 /// Records the revocations of sessions in the transaction that ends them.
@@ -110,7 +125,11 @@ pub(super) async fn record(
     .map(drop)
 }
 
-async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_revocations
          WHERE id IN (
@@ -123,7 +142,7 @@ async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64,
     )
     .bind(before.unix_micros())
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

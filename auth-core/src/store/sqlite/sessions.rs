@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{SqliteStore, error::store_error, events, revocations, rows, throttle};
+use super::act::ACT_TIMEOUT;
+use super::{SqliteStore, events, revocations, rows, throttle};
 use crate::audit::AuditEvent;
 use crate::store::batch::{Batches, Limits};
+use crate::store::transaction::End;
 use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
 use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
@@ -21,13 +23,18 @@ impl SessionStore for SqliteStore {
         checked: &PasswordHash,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = insert(&self.writer, session, checked, event).await;
+        let begun = (session.clone(), checked.clone(), event.clone());
+        let outcome = self.transact(begun, |connection, (session, checked, event)| {
+            Box::pin(insert(connection, session, checked, event))
+        });
+        let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)
+        outcome
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        select(&self.readers, id).await.map_err(store_error)
+        self.read(id, |connection, id| Box::pin(select(connection, *id)))
+            .await
     }
 
     async fn list_sessions(
@@ -36,8 +43,10 @@ impl SessionStore for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Session>, StoreError> {
-        let outcome = select_live(&self.readers, user, now, limit).await;
-        outcome.map_err(store_error)
+        self.read((user, now, limit), |connection, &(user, now, limit)| {
+            Box::pin(select_live(connection, user, now, limit))
+        })
+        .await
     }
 
     async fn rotate_session(
@@ -53,9 +62,11 @@ impl SessionStore for SqliteStore {
         now: Timestamp,
         unused_since: Timestamp,
     ) -> Result<(), StoreError> {
-        touch(&self.writer, id, now, unused_since)
-            .await
-            .map_err(store_error)
+        let touched = (id, now, unused_since);
+        self.write(touched, |connection, &(id, now, unused_since)| {
+            Box::pin(touch(connection, id, now, unused_since))
+        })
+        .await
     }
 
     async fn revoke_session(
@@ -81,9 +92,13 @@ impl SessionStore for SqliteStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        let outcome = revoke_users(&self.writer, user, except, ending, event).await;
+        let revoked = (user, except, *ending, event.clone());
+        let outcome = self.transact(revoked, |connection, (user, except, ending, event)| {
+            Box::pin(revoke_users(connection, *user, *except, ending, event))
+        });
+        let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)
+        outcome
     }
 
     async fn revoke_all_sessions(
@@ -91,9 +106,12 @@ impl SessionStore for SqliteStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        let outcome = revoke_everybodys(&self.writer, ending, event).await;
+        let outcome = self.transact((*ending, event.clone()), |connection, (ending, event)| {
+            Box::pin(revoke_all(connection, ending, event))
+        });
+        let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)
+        outcome
     }
 }
 
@@ -101,7 +119,7 @@ impl SessionStore for SqliteStore {
 const SHARED_COMMITS: Limits = Limits {
     statements: 1,
     calls: 64,
-    statement: Duration::from_secs(30),
+    statement: ACT_TIMEOUT,
     queue: Duration::from_secs(10),
 };
 
@@ -113,8 +131,10 @@ pub(super) fn rotations() -> Arc<Rotations> {
         SHARED_COMMITS,
         |store: &SqliteStore, rotations| {
             Box::pin(async move {
-                let rotated = rotate_all(&store.writer, &rotations).await;
-                rotated.map_err(store_error)
+                let rotated = store.transact(rotations, |connection, rotations| {
+                    Box::pin(rotate_together(connection, rotations))
+                });
+                rotated.await
             })
         },
     ))
@@ -128,8 +148,10 @@ pub(super) fn revocations() -> Arc<Revocations> {
         SHARED_COMMITS,
         |store: &SqliteStore, revocations| {
             Box::pin(async move {
-                let revoked = revoke_all(&store.writer, &revocations).await;
-                revoked.map_err(store_error)
+                let revoked = store.transact(revocations, |connection, revocations| {
+                    Box::pin(revoke_together(connection, revocations))
+                });
+                revoked.await
             })
         },
     ))
@@ -144,12 +166,11 @@ pub(super) struct Revocation {
 }
 
 async fn insert(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<bool>, Error> {
     let inserted = sqlx::query(
         "INSERT INTO auth_sessions (id, user_id, created_at, expires_at, client)
          SELECT ?1, id, ?3, ?4, ?6
@@ -162,16 +183,15 @@ async fn insert(
     .bind(session.expires_at.unix_micros())
     .bind(checked.as_stored())
     .bind(session.client.map(|client| client.to_string()))
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let begun = inserted.rows_affected() == 1;
     if begun {
-        events::insert(&mut *transaction, event).await?;
-        end_oldest(&mut transaction, session).await?;
-        throttle::settle(&mut transaction, &session.settlement, session.created_at).await?;
+        events::insert(&mut *connection, event).await?;
+        end_oldest(connection, session).await?;
+        throttle::settle(connection, &session.settlement, session.created_at).await?;
     }
-    transaction.commit().await?;
-    Ok(begun)
+    Ok(End::Commit(begun))
 }
 
 /// Ends the user's live sessions beyond the bound; the new one always stays.
@@ -199,7 +219,10 @@ async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> 
     revocations::record_sessions(connection, ended, session.remembered_until).await
 }
 
-async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Error> {
+async fn select(
+    connection: &mut SqliteConnection,
+    id: SessionId,
+) -> Result<Option<Session>, Error> {
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
@@ -209,7 +232,7 @@ async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Err
          WHERE s.id = ?1",
     )
     .bind(id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(rows::session)
@@ -217,7 +240,7 @@ async fn select(pool: &SqlitePool, id: SessionId) -> Result<Option<Session>, Err
 }
 
 async fn select_live(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     user: UserId,
     now: Timestamp,
     limit: u32,
@@ -235,24 +258,22 @@ async fn select_live(
     .bind(user.as_uuid())
     .bind(now.unix_micros())
     .bind(i64::from(limit))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?
     .iter()
     .map(rows::session)
     .collect()
 }
 
-async fn rotate_all(
-    pool: &SqlitePool,
+async fn rotate_together(
+    connection: &mut SqliteConnection,
     rotations: &[SessionRotation],
-) -> Result<Vec<Option<Session>>, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<Vec<Option<Session>>>, Error> {
     let mut sessions = Vec::with_capacity(rotations.len());
     for rotation in rotations {
-        sessions.push(rotate(&mut transaction, rotation).await?);
+        sessions.push(rotate(connection, rotation).await?);
     }
-    transaction.commit().await?;
-    Ok(sessions)
+    Ok(End::Commit(sessions))
 }
 
 /// The user's columns come by subqueries, since `RETURNING` sees the updated table alone.
@@ -289,7 +310,7 @@ async fn rotate(
 }
 
 async fn touch(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: SessionId,
     now: Timestamp,
     unused_since: Timestamp,
@@ -303,22 +324,20 @@ async fn touch(
     .bind(id.as_uuid())
     .bind(now.unix_micros())
     .bind(unused_since.unix_micros())
-    .execute(pool)
+    .execute(connection)
     .await
     .map(drop)
 }
 
-async fn revoke_all(
-    pool: &SqlitePool,
+async fn revoke_together(
+    connection: &mut SqliteConnection,
     revocations: &[Revocation],
-) -> Result<Vec<Option<UserId>>, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<Vec<Option<UserId>>>, Error> {
     let mut owners = Vec::with_capacity(revocations.len());
     for revocation in revocations {
-        owners.push(revoke(&mut transaction, revocation).await?);
+        owners.push(revoke(connection, revocation).await?);
     }
-    transaction.commit().await?;
-    Ok(owners)
+    Ok(End::Commit(owners))
 }
 
 /// Ends an expired session too: another process's clock may run behind ours.
@@ -351,17 +370,15 @@ async fn revoke(
 }
 
 async fn revoke_users(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     user: UserId,
     except: Option<SessionId>,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<u64, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let ended = end_sessions_of(&mut transaction, user, except, ending, event.at).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(ended)
+) -> Result<End<u64>, Error> {
+    let ended = end_sessions_of(connection, user, except, ending, event.at).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(ended))
 }
 
 /// Ends the user's sessions in the transaction of the act that asks for it.
@@ -395,12 +412,11 @@ pub(super) async fn end_sessions_of(
     were_live.sum()
 }
 
-async fn revoke_everybodys(
-    pool: &SqlitePool,
+async fn revoke_all(
+    connection: &mut SqliteConnection,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<u64, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<u64>, Error> {
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = ?1, revoked_reason = ?2
@@ -408,11 +424,10 @@ async fn revoke_everybodys(
     )
     .bind(event.at.unix_micros())
     .bind(ending.reason.as_str())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let revocation = stored::revocation_of_all(ending);
-    revocations::record(&mut transaction, &revocation).await?;
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(ended.rows_affected())
+    revocations::record(connection, &revocation).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(ended.rows_affected()))
 }

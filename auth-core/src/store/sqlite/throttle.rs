@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection};
 
-use super::{SqliteStore, error::store_error, rows};
+use super::{SqliteStore, rows};
 use crate::Timestamp;
+use crate::store::transaction::End;
 use crate::store::{
     Admission, LoginSettlement, StoreError, ThrottleKey, ThrottleStore, TryBudget, TryRecord,
     stored,
@@ -19,11 +20,17 @@ impl ThrottleStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Admission, StoreError> {
         // A flood of refused tries reads only, and does not wait for the writer.
-        let refused = refusal(&self.readers, budgets, now).await;
-        if let Some(refused) = refused.map_err(store_error)? {
+        let asked = (budgets.to_vec(), now);
+        let refused = self.read(asked.clone(), |connection, (budgets, now)| {
+            Box::pin(refusal(connection, budgets, *now))
+        });
+        if let Some(refused) = refused.await? {
             return Ok(refused);
         }
-        take(&self.writer, budgets, now).await.map_err(store_error)
+        self.transact(asked, |connection, (budgets, now)| {
+            Box::pin(take(connection, budgets, *now))
+        })
+        .await
     }
 
     async fn give_back_tries(
@@ -31,29 +38,30 @@ impl ThrottleStore for SqliteStore {
         keys: &[ThrottleKey],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let outcome = async {
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            give_back(&mut transaction, keys, now).await?;
-            transaction.commit().await
-        };
-        outcome.await.map_err(store_error)
+        self.transact((keys.to_vec(), now), |connection, (keys, now)| {
+            Box::pin(async {
+                give_back(connection, keys, *now).await?;
+                Ok(End::Commit(()))
+            })
+        })
+        .await
     }
 
     async fn remove_tries(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        delete(&self.writer, before, limit)
-            .await
-            .map_err(store_error)
+        self.write((before, limit), |connection, &(before, limit)| {
+            Box::pin(delete(connection, before, limit))
+        })
+        .await
     }
 }
 
 async fn refusal(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     budgets: &[TryBudget],
     now: Timestamp,
 ) -> Result<Option<Admission>, Error> {
-    let mut connection = pool.acquire().await?;
     for budget in budgets {
-        let mut record = read(&mut connection, budget.key, now).await?;
+        let mut record = read(connection, budget.key, now).await?;
         if let Err(until) = record.take(budget, now) {
             return Ok(Some(Admission::refused(budget.key, until)));
         }
@@ -62,21 +70,19 @@ async fn refusal(
 }
 
 async fn take(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     budgets: &[TryBudget],
     now: Timestamp,
-) -> Result<Admission, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<Admission>, Error> {
     for budget in budgets {
-        let mut record = read(&mut transaction, budget.key, now).await?;
+        let mut record = read(connection, budget.key, now).await?;
         if let Err(until) = record.take(budget, now) {
-            transaction.rollback().await?;
-            return Ok(Admission::refused(budget.key, until));
+            let refused = Admission::refused(budget.key, until);
+            return Ok(End::RollBack(refused));
         }
-        write(&mut transaction, budget.key, &record).await?;
+        write(connection, budget.key, &record).await?;
     }
-    transaction.commit().await?;
-    Ok(Admission::Admitted)
+    Ok(End::Commit(Admission::Admitted))
 }
 
 async fn read(
@@ -171,7 +177,11 @@ pub(super) async fn settle(
     Ok(())
 }
 
-async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_throttle
          WHERE key IN (
@@ -184,7 +194,7 @@ async fn delete(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64,
     )
     .bind(before.unix_micros())
     .bind(i64::from(limit))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
 }

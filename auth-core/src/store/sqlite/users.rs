@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
+use sqlx::{Error, Row, SqliteConnection, SqliteExecutor};
 
-use super::{SqliteStore, email_changes, error::store_error, events, outbox, rows};
+use super::{SqliteStore, email_changes, events, outbox, rows};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
+use crate::store::transaction::End;
 use crate::store::{
     EmailConfirmation, NewMail, NewUser, StoreError, UserFilter, UserSearch, UserStore, stored,
 };
@@ -20,8 +21,11 @@ impl UserStore for SqliteStore {
         mail: Option<&NewMail>,
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
-        let outcome = register(&self.writer, user, mail, event).await;
-        Result::from(outcome.map_err(store_error)?).map(drop)
+        let registered = (user.clone(), mail.cloned(), event.clone());
+        let outcome = self.transact(registered, |connection, (user, mail, event)| {
+            Box::pin(register(connection, user, mail.as_ref(), event))
+        });
+        Result::from(outcome.await?).map(drop)
     }
 
     async fn create_first_superuser(
@@ -29,33 +33,44 @@ impl UserStore for SqliteStore {
         user: &NewUser,
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
-        let outcome = insert_first_superuser(&self.writer, user, event).await;
-        outcome.map_err(store_error)?.into()
+        self.transact(
+            (user.clone(), event.clone()),
+            |connection, (user, event)| Box::pin(insert_first_superuser(connection, user, event)),
+        )
+        .await?
+        .into()
     }
 
     async fn find_credentials(
         &self,
         username: &Username,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
-        let outcome = select_credentials(&self.readers, username).await;
-        outcome.map_err(store_error)
+        self.read(username.clone(), |connection, username| {
+            Box::pin(select_credentials(connection, username))
+        })
+        .await
     }
 
     async fn find_credentials_by_email(
         &self,
         email: &EmailAddress,
     ) -> Result<Option<(User, PasswordHash)>, StoreError> {
-        let outcome = select_credentials_by_email(&self.readers, email).await;
-        outcome.map_err(store_error)
+        self.read(email.clone(), |connection, email| {
+            Box::pin(select_credentials_by_email(connection, email))
+        })
+        .await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        select_user(&self.readers, id).await.map_err(store_error)
+        self.read(id, |connection, id| Box::pin(select_user(connection, *id)))
+            .await
     }
 
     async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
-        let outcome = select_users(&self.readers, filter).await;
-        outcome.map_err(store_error)
+        self.read(filter.clone(), |connection, filter| {
+            Box::pin(select_users(connection, filter))
+        })
+        .await
     }
 
     async fn replace_password_hash(
@@ -64,16 +79,21 @@ impl UserStore for SqliteStore {
         current: &PasswordHash,
         replacement: &PasswordHash,
     ) -> Result<bool, StoreError> {
-        let outcome = swap_password_hash(&self.writer, id, current, replacement).await;
-        outcome.map_err(store_error)
+        let swapped = (id, current.clone(), replacement.clone());
+        self.write(swapped, |connection, (id, current, replacement)| {
+            Box::pin(swap_password_hash(connection, *id, current, replacement))
+        })
+        .await
     }
 
     async fn begin_email_verification(
         &self,
         email: &EmailAddress,
     ) -> Result<Option<(User, Generation)>, StoreError> {
-        let outcome = begin_verification(&self.writer, email).await;
-        outcome.map_err(store_error)
+        self.write(email.clone(), |connection, email| {
+            Box::pin(begin_verification(connection, email))
+        })
+        .await
     }
 
     async fn confirm_email(
@@ -83,12 +103,17 @@ impl UserStore for SqliteStore {
         verification: Generation,
         event: &AuditEvent,
     ) -> Result<EmailConfirmation, StoreError> {
-        let outcome = confirm(&self.writer, id, email, verification, event).await;
-        if outcome.map_err(store_error)? {
+        let confirmed = (id, email.clone(), verification, event.clone());
+        let confirmed = self.transact(confirmed, |connection, (id, email, verification, event)| {
+            Box::pin(confirm(connection, *id, email, *verification, event))
+        });
+        if confirmed.await? {
             return Ok(EmailConfirmation::Confirmed);
         }
-        let outcome = is_verified(&self.readers, id, email).await;
-        Ok(match outcome.map_err(store_error)? {
+        let is_verified = self.read((id, email.clone()), |connection, (id, email)| {
+            Box::pin(is_verified(connection, *id, email))
+        });
+        Ok(match is_verified.await? {
             Some(true) => EmailConfirmation::AlreadyConfirmed,
             Some(false) | None => EmailConfirmation::Superseded,
         })
@@ -123,31 +148,28 @@ pub(super) async fn insert_user(
 }
 
 async fn register(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     user: &NewUser,
     mail: Option<&NewMail>,
     event: &AuditEvent,
-) -> Result<Change, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    insert_user(&mut *transaction, user).await?;
-    if email_changes::has_reserved_address(&mut transaction, user.user.id, event.at).await? {
-        return Ok(Change::EmailReserved);
+) -> Result<End<Change>, Error> {
+    insert_user(&mut *connection, user).await?;
+    if email_changes::has_reserved_address(connection, user.user.id, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
     if let Some(mail) = mail {
-        outbox::enqueue(&mut *transaction, mail).await?;
+        outbox::enqueue(&mut *connection, mail).await?;
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 async fn insert_first_superuser(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     new: &NewUser,
     event: &AuditEvent,
-) -> Result<Change, Error> {
+) -> Result<End<Change>, Error> {
     let user = &new.user;
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
@@ -165,21 +187,20 @@ async fn insert_first_superuser(
     .bind(user.is_active)
     .bind(user.created_at.unix_micros())
     .bind(user.roles.to_string())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if created.rows_affected() == 0 {
-        return Ok(Change::NoSuchUser);
+        return Ok(Change::NoSuchUser.into());
     }
-    if email_changes::has_reserved_address(&mut transaction, user.id, event.at).await? {
-        return Ok(Change::EmailReserved);
+    if email_changes::has_reserved_address(connection, user.id, event.at).await? {
+        return Ok(Change::EmailReserved.into());
     }
-    events::insert(&mut *transaction, event).await?;
-    transaction.commit().await?;
-    Ok(Change::Done)
+    events::insert(&mut *connection, event).await?;
+    Ok(Change::Done.into())
 }
 
 async fn select_credentials(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     username: &Username,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     sqlx::query(
@@ -189,7 +210,7 @@ async fn select_credentials(
          WHERE username_canonical = ?1",
     )
     .bind(username.canonical())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(credentials)
@@ -197,7 +218,7 @@ async fn select_credentials(
 }
 
 async fn select_credentials_by_email(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     email: &EmailAddress,
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     sqlx::query(
@@ -207,7 +228,7 @@ async fn select_credentials_by_email(
          WHERE email_key = ?1",
     )
     .bind(email.key())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(credentials)
@@ -219,7 +240,7 @@ fn credentials(row: &SqliteRow) -> Result<(User, PasswordHash), Error> {
     Ok((rows::user(row)?, hash))
 }
 
-async fn select_user(pool: &SqlitePool, id: UserId) -> Result<Option<User>, Error> {
+async fn select_user(connection: &mut SqliteConnection, id: UserId) -> Result<Option<User>, Error> {
     sqlx::query(
         "SELECT id, username, username_canonical, email, email_key,
                 email_verified_at, is_active, is_superuser, roles, created_at
@@ -227,14 +248,17 @@ async fn select_user(pool: &SqlitePool, id: UserId) -> Result<Option<User>, Erro
          WHERE id = ?1",
     )
     .bind(id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?
     .as_ref()
     .map(rows::user)
     .transpose()
 }
 
-async fn select_users(pool: &SqlitePool, filter: &UserFilter) -> Result<Vec<User>, Error> {
+async fn select_users(
+    connection: &mut SqliteConnection,
+    filter: &UserFilter,
+) -> Result<Vec<User>, Error> {
     let query = match filter.search {
         UserSearch::Username(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
@@ -258,7 +282,7 @@ async fn select_users(pool: &SqlitePool, filter: &UserFilter) -> Result<Vec<User
         .bind(first)
         .bind(end)
         .bind(i64::from(filter.limit))
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?
         .iter()
         .map(rows::user)
@@ -266,7 +290,7 @@ async fn select_users(pool: &SqlitePool, filter: &UserFilter) -> Result<Vec<User
 }
 
 async fn swap_password_hash(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: UserId,
     current: &PasswordHash,
     replacement: &PasswordHash,
@@ -279,13 +303,13 @@ async fn swap_password_hash(
     .bind(id.as_uuid())
     .bind(current.as_stored())
     .bind(replacement.as_stored())
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(swapped.rows_affected() == 1)
 }
 
 async fn begin_verification(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     email: &EmailAddress,
 ) -> Result<Option<(User, Generation)>, Error> {
     let rows = sqlx::query(
@@ -296,7 +320,7 @@ async fn begin_verification(
                    email_verified_at, email_verification, is_active, is_superuser, roles, created_at",
     )
     .bind(email.key())
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows.first()
         .map(|row| {
@@ -307,13 +331,12 @@ async fn begin_verification(
 }
 
 async fn confirm(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: UserId,
     email: &EmailAddress,
     verification: Generation,
     event: &AuditEvent,
-) -> Result<bool, Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+) -> Result<End<bool>, Error> {
     let confirmed = sqlx::query(
         "UPDATE auth_users
          SET email_verified_at = ?4
@@ -324,18 +347,17 @@ async fn confirm(
     .bind(email.key())
     .bind(stored::number(verification.number()))
     .bind(event.at.unix_micros())
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let confirmed = confirmed.rows_affected() == 1;
     if confirmed {
-        events::insert(&mut *transaction, event).await?;
+        events::insert(&mut *connection, event).await?;
     }
-    transaction.commit().await?;
-    Ok(confirmed)
+    Ok(End::Commit(confirmed))
 }
 
 async fn is_verified(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: UserId,
     email: &EmailAddress,
 ) -> Result<Option<bool>, Error> {
@@ -346,6 +368,6 @@ async fn is_verified(
     )
     .bind(id.as_uuid())
     .bind(email.key())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await
 }

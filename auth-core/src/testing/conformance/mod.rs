@@ -26,6 +26,7 @@
 )]
 
 mod accounts;
+mod cancellation;
 mod email_changes;
 mod enrollments;
 mod events;
@@ -43,6 +44,7 @@ mod verification;
 use std::sync::Arc;
 
 pub use self::accounts::*;
+pub use self::cancellation::*;
 pub use self::email_changes::*;
 pub use self::enrollments::*;
 pub use self::events::*;
@@ -196,6 +198,12 @@ macro_rules! store_conformance {
             s12_6_removes_expired_sessions
             s12_6_removes_abandoned_mails
             s12_6_cleaners_at_once_share_the_work
+            s19_1_reads_that_are_cut_off_leave_nothing_behind
+            s19_1_registrations_that_are_cut_off_leave_nothing_behind
+            s19_1_logins_that_are_cut_off_leave_nothing_behind
+            s19_1_refreshes_and_logouts_that_are_cut_off_leave_nothing_behind
+            s19_1_changes_that_are_cut_off_leave_nothing_behind
+            s19_1_sign_ups_and_mails_that_are_cut_off_leave_nothing_behind
         }
     };
     (@cases $module:ident $factory:ident $($case:ident)*) => {
@@ -232,6 +240,7 @@ mod tests {
             include_str!("enrollments.rs"),
             include_str!("revocations.rs"),
             include_str!("housekeeping.rs"),
+            include_str!("cancellation.rs"),
         ] {
             for line in source.lines() {
                 let Some(case) = line.strip_prefix("pub async fn ") else {
