@@ -70,7 +70,8 @@ async fn several_nodes_may_migrate_at_the_same_time() {
 async fn an_unmigrated_database_is_recognised() {
     let database = TemporaryDatabase::create().await;
     let store = PostgresStore::connect(database.url()).unwrap();
-    store.check().await.unwrap();
+    let check = store.check().await;
+    assert!(matches!(check, Err(StoreError::Failed(_))), "{check:?}");
     let pending = store.pending_migrations().await.unwrap();
     assert_eq!(pending.first().map(String::as_str), Some("0001_users"));
     let find = store.find_user(UserId::generate()).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, timeout_at};
 
+use super::connection::Guarding;
 use super::lease::Lease;
 use super::{MAX_ATTEMPTS, PostgresStore, connection, error};
 use crate::store::StoreError;
@@ -36,32 +37,39 @@ pub(super) enum Replay {
 
 /// How a transaction is isolated from others, whatever the database's default is.
 #[derive(Clone, Copy)]
-enum Isolation {
+pub(super) enum Isolation {
     ReadCommitted,
     Serializable,
 }
 
 impl Isolation {
     /// The statements that open a transaction, in one message to the database.
-    const fn begin(self, is_guarded: bool) -> &'static str {
-        match (self, is_guarded) {
-            (Self::ReadCommitted, true) => "BEGIN ISOLATION LEVEL READ COMMITTED",
-            (Self::Serializable, true) => "BEGIN ISOLATION LEVEL SERIALIZABLE",
-            (Self::ReadCommitted, false) => {
-                concat!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; ",
-                    connection::guard_transaction!()
-                )
-            }
-            (Self::Serializable, false) => {
-                concat!(
-                    "BEGIN ISOLATION LEVEL SERIALIZABLE; ",
-                    connection::guard_transaction!()
-                )
-            }
+    pub(super) const fn begin(self, guarding: Guarding) -> &'static str {
+        match (self, guarding) {
+            (Self::ReadCommitted, Guarding::Session) => begin!("READ COMMITTED"),
+            (Self::ReadCommitted, Guarding::Transaction) => begin!("READ COMMITTED", guarded),
+            (Self::ReadCommitted, Guarding::Pooler) => begin!("READ COMMITTED", pooled),
+            (Self::Serializable, Guarding::Session) => begin!("SERIALIZABLE"),
+            (Self::Serializable, Guarding::Transaction) => begin!("SERIALIZABLE", guarded),
+            (Self::Serializable, Guarding::Pooler) => begin!("SERIALIZABLE", pooled),
         }
     }
 }
+
+/// Opens a transaction, guards it, and forgets the statements that others have prepared on a
+/// connection that a pooler passes around: the driver gives the same names to other statements.
+macro_rules! begin {
+    ($isolation:literal) => {
+        concat!("BEGIN ISOLATION LEVEL ", $isolation)
+    };
+    ($isolation:literal, guarded) => {
+        concat!(begin!($isolation), "; ", connection::guard!("true"))
+    };
+    ($isolation:literal, pooled) => {
+        concat!(begin!($isolation, guarded), "; DEALLOCATE ALL")
+    };
+}
+use begin;
 
 /// The form of an act on its connection.
 enum Form<A, T> {
@@ -152,14 +160,18 @@ impl PostgresStore {
         let deadline = Instant::now() + ACT_TIMEOUT;
         let mut attempt = 1;
         let mut replayed = false;
+        let mut renewed = false;
         loop {
-            let outcome = match self.leases.acquire(deadline).await {
-                Ok(lease) => {
-                    run_to_end(perform(form, lease, Arc::clone(&arguments), deadline)).await
+            let lease = match self.leases.acquire(deadline).await {
+                Ok(lease) => lease,
+                Err(error) if !renewed && self.renews(&error) => {
+                    renewed = true;
+                    continue;
                 }
-                Err(error) => Err(error),
+                Err(error) => return Err(self.no_connection(error)),
             };
-            let error = match outcome {
+            let act = perform(form, lease, Arc::clone(&arguments), deadline);
+            let error = match run_to_end(act).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -188,12 +200,16 @@ async fn perform<A, T>(
 ) -> sqlx::Result<T> {
     let arguments = arguments.as_ref();
     let act = async {
-        match form {
-            Form::Write(act) if !lease.is_guarded() => {
-                transact(lease, Isolation::ReadCommitted, arguments, act, End::Commit).await
+        match (form, lease.guarding()) {
+            (Form::Write(act), Guarding::Session)
+            | (Form::Read(act), Guarding::Session | Guarding::Transaction) => {
+                state(lease, arguments, act).await
             }
-            Form::Read(act) | Form::Write(act) => state(lease, arguments, act).await,
-            Form::Transaction(isolation, act) => {
+            (Form::Read(act) | Form::Write(act), Guarding::Transaction | Guarding::Pooler) => {
+                let isolation = Isolation::ReadCommitted;
+                transact(lease, isolation, arguments, act, End::Commit).await
+            }
+            (Form::Transaction(isolation, act), _) => {
                 transact(lease, isolation, arguments, act, |end| end).await
             }
         }
@@ -220,7 +236,7 @@ async fn transact<A, O, T>(
     act: Act<A, O>,
     end: fn(O) -> End<T>,
 ) -> sqlx::Result<T> {
-    let begin = isolation.begin(lease.is_guarded());
+    let begin = isolation.begin(lease.guarding());
     let mut transaction = lease.begin_with(begin).await?;
     let outcome = match act(&mut transaction, arguments).await.map(end) {
         Ok(End::Commit(value)) => {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use metrics::counter;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode};
-use sqlx::{Error, PgConnection, Row};
+use sqlx::{ConnectOptions as _, Error, PgConnection, Row};
 use tokio::time::timeout;
 
 /// A connection that was used within this time is taken to be alive without a ping.
@@ -23,7 +24,6 @@ pub(super) struct Health {
     start: Instant,
     /// Microseconds since the start; 0 if no connection has broken yet.
     last_failure: AtomicU64,
-    discarded: AtomicU64,
 }
 
 impl Default for Health {
@@ -31,7 +31,6 @@ impl Default for Health {
         Self {
             start: Instant::now(),
             last_failure: AtomicU64::new(0),
-            discarded: AtomicU64::new(0),
         }
     }
 }
@@ -42,8 +41,8 @@ impl Health {
     }
 
     /// Counts a connection that was closed because nobody knew its state.
-    pub(super) fn note_discard(&self) {
-        self.discarded.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note_discard() {
+        counter!("auth_database_connections_discarded_total").increment(1);
     }
 
     pub(super) fn trusts(&self, idle_for: Duration) -> bool {
@@ -64,6 +63,9 @@ impl Health {
 /// How long a connection may take to tell its condition.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a connection may take that is made to learn what is wrong.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Who sees to it that a session waits for the disk, and that neither its statements nor its
 /// transactions last for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,18 @@ pub(super) enum Guarding {
     Session,
     /// Each transaction, unless the session turns out to: the pool is the host application's.
     Transaction,
+    /// Each transaction, and each act is one: a pooler gives the session to another after it.
+    Pooler,
+}
+
+impl Guarding {
+    /// Of a connection of the store's own, beside the pool.
+    pub(super) const fn of_our_own(self) -> Self {
+        match self {
+            Self::Session | Self::Transaction => Self::Session,
+            Self::Pooler => Self::Pooler,
+        }
+    }
 }
 
 /// What the database cancels by itself, a moment before the act that waits for it is given up. A
@@ -95,14 +109,7 @@ macro_rules! guard {
     };
 }
 
-/// The statements that guard one transaction.
-macro_rules! guard_transaction {
-    () => {
-        $crate::store::postgres::connection::guard!("true")
-    };
-}
-
-pub(super) use {guard, guard_transaction};
+pub(super) use guard;
 
 const GUARD_SESSION: &str = guard!("false");
 
@@ -124,36 +131,56 @@ pub(super) struct Condition {
     /// It leads to a primary, and may write.
     is_writable: bool,
     /// Its session has what [`Guarding`] tells of.
-    pub(super) is_guarded: bool,
+    is_guarded: bool,
 }
 
 impl Condition {
-    /// The condition, if the connection may be used.
-    pub(super) fn fit(self) -> Result<Self, Error> {
-        let unfit = |reason: &str| Err(Error::Io(io::Error::other(reason.to_owned())));
-        match self {
-            Self { is_idle: false, .. } => unfit("a transaction was left open on the connection"),
-            Self {
-                is_writable: false, ..
-            } => unfit("the database takes no writes: it is a standby, or read-only"),
-            fit => Ok(fit),
+    /// Who has to guard the transactions of the connection.
+    pub(super) const fn guarding(self) -> Guarding {
+        if self.is_guarded {
+            Guarding::Session
+        } else {
+            Guarding::Transaction
         }
     }
 }
 
-/// Asks a connection for its condition; also by that, whether it is alive.
+/// Why a connection is not used.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("a transaction was left open on the connection")]
+    InTransaction,
+    #[error("the database takes no writes: it is a standby, or read-only")]
+    ReadOnly,
+}
+
+/// Asks a connection for its condition, and so whether it is alive.
 ///
-/// In the simple protocol, where the statement's time is its transaction's.
-pub(super) async fn probe(connection: &mut PgConnection) -> Result<Condition, Error> {
+/// # Errors
+///
+/// If it is not, or does not answer in time, or must not be used.
+pub(super) async fn fit(connection: &mut PgConnection) -> Result<Condition, Error> {
+    // In the simple protocol, where the statement's time is its transaction's.
     let asked = sqlx::raw_sql(PROBE).fetch_one(connection);
     let row: PgRow = timeout(PROBE_TIMEOUT, asked)
         .await
         .unwrap_or_else(|_| Err(late("the connection did not answer in time")))?;
-    Ok(Condition {
+    let condition = Condition {
         is_idle: row.try_get("is_idle")?,
         is_writable: row.try_get("is_writable")?,
         is_guarded: row.try_get("is_guarded")?,
-    })
+    };
+    let unfit = |unfit: Unfit| Err(Error::Io(io::Error::other(unfit)));
+    match condition {
+        Condition { is_idle: false, .. } => unfit(Unfit::InTransaction),
+        Condition {
+            is_writable: false, ..
+        } => {
+            counter!("auth_database_read_only_connections_total").increment(1);
+            unfit(Unfit::ReadOnly)
+        }
+        fit => Ok(fit),
+    }
 }
 
 /// The error of what took too long; its connection is broken.
@@ -163,31 +190,47 @@ pub(super) fn late(message: &'static str) -> Error {
 
 /// Has a pool hand out only connections that are alive, idle and writable, and guard their
 /// sessions; those that come back otherwise are closed.
-pub(super) fn watch(pool: PgPoolOptions, health: Arc<Health>) -> PgPoolOptions {
+pub(super) fn watch(pool: PgPoolOptions, guarding: Guarding, health: Arc<Health>) -> PgPoolOptions {
     pool.test_before_acquire(false)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                timeout(
-                    PROBE_TIMEOUT,
-                    sqlx::raw_sql(GUARD_SESSION).execute(&mut *connection),
-                )
-                .await
-                .unwrap_or_else(|_| Err(late("the connection did not answer in time")))?;
-                probe(connection).await?.fit().map(drop)
+                if guarding == Guarding::Session {
+                    let guarded = sqlx::raw_sql(GUARD_SESSION).execute(&mut *connection);
+                    timeout(PROBE_TIMEOUT, guarded)
+                        .await
+                        .unwrap_or_else(|_| Err(late("the connection did not answer in time")))?;
+                }
+                fit(connection).await.map(drop)
             })
         })
         .before_acquire(move |connection, idle| {
             let trusted = health.trusts(idle.idle_for);
             Box::pin(async move {
                 if !trusted {
-                    probe(connection).await?.fit()?;
+                    fit(connection).await?;
                 }
                 Ok(true)
             })
         })
-        .after_release(|connection, _| {
-            Box::pin(async move { probe(connection).await?.fit().map(|_| true) })
-        })
+        .after_release(|connection, _| Box::pin(async move { fit(connection).await.map(|_| true) }))
+}
+
+/// Learns why there is no connection, by making one beside the pool.
+pub(super) async fn diagnose(options: &PgConnectOptions) -> Result<(), Error> {
+    let connect = async {
+        let mut connection = options.connect().await?;
+        fit(&mut connection).await.map(drop)
+    };
+    let in_time = timeout(DIAGNOSIS_TIMEOUT, connect).await;
+    in_time.unwrap_or_else(|_| Err(late("no answer in time")))
+}
+
+/// Where the database is, for people.
+pub(super) fn address(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
 }
 
 /// Warns if somebody between us and the database could read or change what passes.

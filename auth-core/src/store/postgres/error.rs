@@ -10,11 +10,25 @@ pub(super) fn store_error(error: Error) -> StoreError {
     match constraint {
         Some("auth_users_username_taken") => StoreError::UsernameTaken,
         Some("auth_users_email_taken") => StoreError::EmailTaken,
+        _ if is_mixed_up(&error) => StoreError::Unavailable(Box::new(Pooled(error))),
         _ if is_broken(&error) || is_conflict(&error) || is_refusal(&error) => {
             StoreError::Unavailable(error.into())
         }
         _ => StoreError::Failed(error.into()),
     }
+}
+
+/// A prepared statement is another's, or gone.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a pooler seems to give each transaction another connection: use \
+     PostgresStore::through_pooler (AUTH_DATABASE_POOLING=transaction)"
+)]
+struct Pooled(#[source] Error);
+
+fn is_mixed_up(error: &Error) -> bool {
+    // duplicate_prepared_statement, invalid_sql_statement_name
+    sqlstate(error).is_some_and(|code| matches!(code.as_ref(), "42P05" | "26000"))
 }
 
 /// Whether the statement met a transaction of another; it did nothing and may be tried again.
@@ -41,17 +55,30 @@ pub(super) fn is_answer(error: &Error) -> bool {
     matches!(error, Error::Database(_)) && !is_broken(error)
 }
 
+/// Whether the database refuses who we say we are.
+pub(super) fn is_refused_credential(error: &Error) -> bool {
+    // invalid_password, invalid_authorization_specification
+    sqlstate(error).is_some_and(|code| matches!(code.as_ref(), "28P01" | "28000"))
+}
+
+/// Whether the database refuses us until somebody changes something, here or there.
+pub(super) fn is_refused_for_good(error: &Error) -> bool {
+    let unknown_database = sqlstate(error).is_some_and(|code| code == "3D000");
+    is_refused_credential(error) || unknown_database
+}
+
 /// Whether the database, or the pool before it, would not serve us now.
 fn is_refusal(error: &Error) -> bool {
     match error {
         Error::PoolTimedOut | Error::PoolClosed => true,
-        // Out of resources or connections; query_canceled, lock_not_available; system errors;
-        // wrong credentials and unknown databases, which no statement of ours can cause.
+        // Out of resources or connections; query_canceled, lock_not_available; a database that takes
+        // no connections; system errors; wrong credentials and unknown databases, which no statement
+        // of ours can cause.
         _ => sqlstate(error).is_some_and(|code| {
             ["53", "58", "28", "3D"]
                 .iter()
                 .any(|class| code.starts_with(class))
-                || matches!(code.as_ref(), "57014" | "55P03")
+                || matches!(code.as_ref(), "57014" | "55P03" | "55000")
         }),
     }
 }

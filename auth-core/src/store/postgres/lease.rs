@@ -49,7 +49,8 @@ struct Idle {
 
 struct Leased {
     connection: PoolConnection<Postgres>,
-    is_guarded: bool,
+    /// Who guards its transactions.
+    guarding: Guarding,
     since: Instant,
     idle_since: Instant,
 }
@@ -95,28 +96,26 @@ impl Shared {
     async fn begin(&self) -> Result<Leased, Error> {
         loop {
             let mut connection = self.pool.acquire().await?;
-            let is_guarded = match self.guarding {
-                Guarding::Session => true,
-                Guarding::Transaction => {
-                    let condition = connection::probe(&mut connection).await;
-                    let condition = condition.inspect_err(|_| self.health.note_failure());
-                    match condition.and_then(connection::Condition::fit) {
-                        Ok(condition) => condition.is_guarded,
-                        Err(unfit) => {
-                            tracing::warn!(
-                                error = %unfit,
-                                "closed a connection of the application's pool",
-                            );
-                            drop(connection.detach());
-                            continue;
-                        }
+            let guarding = match self.guarding {
+                Guarding::Transaction => match connection::fit(&mut connection).await {
+                    Ok(condition) => condition.guarding(),
+                    Err(unfit) => {
+                        tracing::warn!(
+                            error = %unfit,
+                            "closed a connection of the application's pool",
+                        );
+                        self.health.note_failure();
+                        Health::note_discard();
+                        drop(connection.detach());
+                        continue;
                     }
-                }
+                },
+                own => own,
             };
             let now = Instant::now();
             return Ok(Leased {
                 connection,
-                is_guarded,
+                guarding,
                 since: now,
                 idle_since: now,
             });
@@ -177,9 +176,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Whether the session itself sees to what [`Guarding`] tells of.
-    pub(super) fn is_guarded(&self) -> bool {
-        self.leased.as_ref().is_some_and(|leased| leased.is_guarded)
+    /// Who guards the transactions on it.
+    pub(super) fn guarding(&self) -> Guarding {
+        let leased = self.leased.as_ref();
+        leased.map_or(self.shared.guarding, |leased| leased.guarding)
     }
 
     /// Leaves the connection, on which nothing is under way, to the next statement.
@@ -197,7 +197,7 @@ impl Drop for Lease {
     /// Nothing is sent: a connection that is dead may take for ever.
     fn drop(&mut self) {
         if let Some(leased) = self.leased.take() {
-            self.shared.health.note_discard();
+            Health::note_discard();
             drop(leased.connection.detach());
         }
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod act;
 mod connection;
+mod diagnosis;
 mod email_changes;
 mod enrollments;
 mod error;
@@ -17,20 +18,24 @@ mod revocations;
 mod rows;
 mod sessions;
 mod throttle;
+mod url;
 mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Error, PgConnection, PgPool};
+use uuid::Uuid;
 
 use self::act::{ACT_TIMEOUT, Replay};
 use self::connection::{Guarding, Health};
+use self::diagnosis::{Diagnosis, Renewal};
 use self::lease::Leases;
 use self::sessions::{Revocations, SessionReads};
 use self::users::UserReads;
+use crate::store::batch::{Batches, Limits};
 use crate::store::{Store, StoreError};
 
 /// How long a request waits for a connection before it is told that the database is not available.
@@ -60,8 +65,14 @@ const MAX_ATTEMPTS: u32 = 6;
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     pool: PgPool,
+    guarding: Guarding,
     health: Arc<Health>,
     leases: Leases,
+    diagnosis: Arc<Diagnosis>,
+    renewal: Renewal,
+    /// Names this store among those that share the database.
+    node: Uuid,
+    checks: Arc<Checks>,
     session_reads: Arc<SessionReads>,
     user_reads: Arc<UserReads>,
     revocations: Arc<Revocations>,
@@ -85,17 +96,27 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Failed`] if the URL cannot be read.
+    /// [`StoreError::Failed`] if the URL cannot be read, or asks for something that is not supported.
     ///
     /// # Panics
     ///
     /// If called outside of a Tokio runtime.
     pub fn connect(url: &str) -> Result<Self, StoreError> {
-        let options: PgConnectOptions = url.parse().map_err(error::store_error)?;
         let pool = PgPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT);
-        Ok(Self::connect_with(options, pool))
+        Ok(Self::connect_with(Self::connect_options(url)?, pool))
+    }
+
+    /// Reads a database URL as [`connect`](Self::connect) does, for
+    /// [`connect_with`](Self::connect_with).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if it cannot be read, names several hosts, or has a parameter that the
+    /// driver would pass over. The error holds nothing of the URL but the parameter's name.
+    pub fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+        url::options(url).map_err(|error| StoreError::Failed(error.into()))
     }
 
     /// Prepares a pool with the limits and timeouts of `pool`; nothing connects before the first
@@ -109,10 +130,34 @@ impl PostgresStore {
     /// If called outside of a Tokio runtime.
     #[must_use]
     pub fn connect_with(options: PgConnectOptions, pool: PgPoolOptions) -> Self {
+        Self::own(options, pool, Guarding::Session)
+    }
+
+    /// As [`connect_with`](Self::connect_with), through a pooler that gives each transaction another
+    /// connection to the database, such as PgBouncer with `pool_mode = transaction`.
+    ///
+    /// Each act is then a transaction, which costs two round trips more, and prepares its statements
+    /// anew; revocations are [polled](RevocationDelivery::Poll). A pooler that keeps prepared
+    /// statements itself (PgBouncer from 1.21 on with `max_prepared_statements`) needs none of this
+    /// but the polling. Migrate past the pooler: the lock of a migration belongs to a session.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a Tokio runtime.
+    #[must_use]
+    pub fn through_pooler(options: PgConnectOptions, pool: PgPoolOptions) -> Self {
+        let store = Self::own(options.statement_cache_capacity(0), pool, Guarding::Pooler);
+        store.with_revocation_delivery(RevocationDelivery::Poll)
+    }
+
+    fn own(options: PgConnectOptions, pool: PgPoolOptions, guarding: Guarding) -> Self {
         connection::warn_of_weak_tls(&options);
         let health = Arc::new(Health::default());
-        let pool = connection::watch(pool, Arc::clone(&health)).connect_lazy_with(options);
-        Self::over(pool, Guarding::Session, health)
+        // A parameter that poolers refuse, for a kind of number that we have none of.
+        let options = options.extra_float_digits(None);
+        let pool =
+            connection::watch(pool, guarding, Arc::clone(&health)).connect_lazy_with(options);
+        Self::over(pool, guarding, health)
     }
 
     /// Sets what a pool needs so that nothing acknowledged is lost: for the pool of an application
@@ -143,7 +188,7 @@ impl PostgresStore {
     /// ```
     #[must_use]
     pub fn recommended(pool: PgPoolOptions) -> PgPoolOptions {
-        connection::watch(pool, Arc::default())
+        connection::watch(pool, Guarding::Session, Arc::default())
     }
 
     /// Shares a pool of the host application, best one that is [`recommended`](Self::recommended).
@@ -166,7 +211,12 @@ impl PostgresStore {
             session_reads: sessions::reads(&pool),
             user_reads: users::reads(&pool),
             pool,
+            guarding,
             health,
+            diagnosis: Arc::default(),
+            renewal: Renewal::default(),
+            node: Uuid::now_v7(),
+            checks: checks(),
             revocations: sessions::revocations(),
             delivery: RevocationDelivery::default(),
         }
@@ -177,6 +227,19 @@ impl PostgresStore {
     #[must_use]
     pub const fn with_revocation_delivery(mut self, delivery: RevocationDelivery) -> Self {
         self.delivery = delivery;
+        self
+    }
+
+    /// Asks for the way to connect again when the database refuses the password, which may have been
+    /// replaced: `renew` says how to connect from then on, or `None` if that has not changed.
+    ///
+    /// It is asked on the way of a call, and may read a file.
+    #[must_use]
+    pub fn with_renewed_options(
+        mut self,
+        renew: impl Fn() -> Option<PgConnectOptions> + Send + Sync + 'static,
+    ) -> Self {
+        self.renewal = Renewal(Some(Arc::new(renew)));
         self
     }
 
@@ -191,12 +254,41 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
-        self.read((), |connection, ()| {
-            Box::pin(async {
-                let read = sqlx::query("SELECT 1").execute(connection).await;
-                read.map(drop)
-            })
-        })
-        .await
+        self.checks.call(self, ()).await
     }
+}
+
+/// Checks, of which one serves those that come at the same time: anybody may ask for them.
+type Checks = Batches<PostgresStore, (), ()>;
+
+fn checks() -> Arc<Checks> {
+    let limits = Limits {
+        statements: 1,
+        calls: 1_000,
+        statement: ACT_TIMEOUT,
+        queue: ACQUIRE_TIMEOUT,
+    };
+    Arc::new(Batches::new(limits, |store: &PostgresStore, calls| {
+        Box::pin(async move {
+            let beat = store.write(Replay::Safe, store.node, |connection, node| {
+                Box::pin(beat(connection, *node))
+            });
+            beat.await?;
+            Ok(calls)
+        })
+    }))
+}
+
+/// Writes that the node lives: a database that takes no writes, or cannot commit them, is found out.
+async fn beat(connection: &mut PgConnection, node: Uuid) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO auth_leases (name, held_until)
+         VALUES ('node ' || $1::text, clock_timestamp())
+         ON CONFLICT (name) DO UPDATE
+         SET held_until = excluded.held_until",
+    )
+    .bind(node)
+    .execute(connection)
+    .await
+    .map(drop)
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use sqlx::{Error, PgConnection, PgPool, Row};
+use sqlx::{Acquire as _, Connection as _, Error, PgConnection, Row};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::act::Isolation;
 use super::{PostgresStore, Replay, RevocationDelivery, connection, error, notification, rows};
 use crate::revocation::{Revocation, RevokedTokens};
 use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
@@ -42,9 +43,8 @@ impl RevocationStore for PostgresStore {
             error::store_error(error)
         })?;
         Ok(Box::new(Feed {
-            pool: self.pool.clone(),
+            store: self.clone(),
             connection,
-            delivery: self.delivery,
             polled_at: None,
             polls: 0,
             next_poll: Instant::now(),
@@ -72,8 +72,12 @@ async fn connect(store: &PostgresStore) -> Result<PgListener, Error> {
         .acquire_timeout(store.pool.options().get_acquire_timeout())
         .idle_timeout(None)
         .max_lifetime(None);
-    let pool = connection::watch(options, Arc::clone(&store.health))
-        .connect_lazy_with(store.pool.connect_options().as_ref().clone());
+    let pool = connection::watch(
+        options,
+        store.guarding.of_our_own(),
+        Arc::clone(&store.health),
+    )
+    .connect_lazy_with(store.pool.connect_options().as_ref().clone());
     let mut connection = PgListener::connect_with(&pool).await?;
     connection.eager_reconnect(false);
     if store.delivery == RevocationDelivery::Notify {
@@ -86,10 +90,9 @@ async fn connect(store: &PostgresStore) -> Result<PgListener, Error> {
 
 #[derive(Debug)]
 struct Feed {
-    pool: PgPool,
+    store: PostgresStore,
     /// Listens and polls, so that each poll finds out whether it still lives.
     connection: PgListener,
-    delivery: RevocationDelivery,
     /// The database's time.
     polled_at: Option<OffsetDateTime>,
     polls: u32,
@@ -99,7 +102,7 @@ struct Feed {
 #[async_trait]
 impl RevocationFeed for Feed {
     async fn next(&mut self) -> Result<RevocationNews, StoreError> {
-        match self.delivery {
+        match self.store.delivery {
             RevocationDelivery::Poll => sleep_until(self.next_poll).await,
             RevocationDelivery::Notify => tokio::select! {
                 biased;
@@ -135,7 +138,7 @@ impl Feed {
     }
 
     async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
-        if self.pool.is_closed() {
+        if self.store.pool.is_closed() {
             return Err(Error::PoolClosed);
         }
         let (since, patience) = match self.polled_at {
@@ -144,8 +147,18 @@ impl Feed {
             }
             _ => (OffsetDateTime::UNIX_EPOCH, FULL_TIMEOUT),
         };
-        let connection = sqlx::Acquire::acquire(&mut self.connection).await?;
-        let (now, revocations) = timeout(patience, read(connection, since))
+        let (store, connection) = (&self.store, &mut self.connection);
+        let poll = async {
+            let connection = connection.acquire().await?;
+            let begin = Isolation::ReadCommitted.begin(store.guarding.of_our_own());
+            let mut transaction = connection.begin_with(begin).await?;
+            // A database that cannot commit any more would tell nothing new, and look well.
+            super::beat(&mut transaction, store.node).await?;
+            let news = read(&mut transaction, since).await?;
+            transaction.commit().await?;
+            Ok(news)
+        };
+        let (now, revocations) = timeout(patience, poll)
             .await
             .unwrap_or_else(|_| Err(connection::late("the database did not answer in time")))?;
         self.polled_at = Some(now);

@@ -10,8 +10,8 @@ use super::fixtures::{
     LEASE, address, begin_session, create, ending, event, hash, mail_to, new_user, now, race,
 };
 use crate::store::{
-    AccountChange, Enrollee, EnrollmentId, EnrollmentOrigin, NewEmailChange, NewSession, NewUser,
-    SessionRotation, Store, ThrottleKey, TryBudget,
+    AccountChange, Admission, Enrollee, EnrollmentId, EnrollmentOrigin, NewEmailChange, NewSession,
+    NewUser, SessionRotation, Store, ThrottleKey, TryBudget,
 };
 use crate::{Generation, RevocationReason, SessionId};
 
@@ -109,7 +109,8 @@ pub async fn s19_1_logins_that_are_cut_off_leave_nothing_behind(store: Arc<dyn S
         Box::pin(async move {
             let key = ThrottleKey::from_bytes([u8::try_from(n).unwrap(); 32]);
             let budget = TryBudget::new(key, 5);
-            store.take_tries(&[budget], now()).await.unwrap();
+            let admitted = store.take_tries(&[budget], now()).await;
+            assert_eq!(admitted.unwrap(), Admission::Admitted);
             let session = NewSession::new(owner.user.id, now(), now() + LEASE);
             let begun = store
                 .create_session(&session, &owner.password_hash, &event())
