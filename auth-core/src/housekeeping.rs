@@ -95,7 +95,7 @@ impl Housekeeper {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; what was removed before stays removed.
+    /// [`StoreError`], the first that was met; everything else that may go is removed all the same.
     pub async fn clean(&self) -> Result<Option<Removals>, StoreError> {
         let now = self.clock.now();
         if !self.store.acquire_lease(LEASE, now, now + INTERVAL).await? {
@@ -107,25 +107,57 @@ impl Housekeeper {
         let events = now - self.keep.events;
         let mails = now - KEEP_MAILS;
         let email_changes = now - (MAIL_DELAY + self.links.verification + self.links.email_undo);
-        Ok(Some(Removals {
-            sessions: self
-                .exhaust(|| store.remove_expired_sessions(sessions, batch))
-                .await?,
-            mails: self
-                .exhaust(|| store.remove_abandoned_mails(mails, batch))
-                .await?,
-            events: self.exhaust(|| store.remove_events(events, batch)).await?,
-            email_changes: self
-                .exhaust(|| store.remove_email_changes(email_changes, batch))
-                .await?,
-            enrollments: self
-                .exhaust(|| store.remove_enrollments(now, batch))
-                .await?,
-            tries: self.exhaust(|| store.remove_tries(now, batch)).await?,
-            revocations: self
-                .exhaust(|| store.remove_revocations(now, batch))
-                .await?,
-        }))
+        // One that fails, such as for a right that is missing, keeps none of the others from it.
+        let mut failed = None;
+        let mut done = |what: &'static str, outcome: Result<u64, StoreError>| {
+            outcome.unwrap_or_else(|error| {
+                metrics::counter!("auth_housekeeping_failures_total", "rows" => what).increment(1);
+                tracing::error!(
+                    rows = what,
+                    error = &error as &dyn std::error::Error,
+                    "old rows could not be removed"
+                );
+                failed.get_or_insert(error);
+                0
+            })
+        };
+        let removed = Removals {
+            sessions: done(
+                "sessions",
+                self.exhaust(|| store.remove_expired_sessions(sessions, batch))
+                    .await,
+            ),
+            mails: done(
+                "mails",
+                self.exhaust(|| store.remove_abandoned_mails(mails, batch))
+                    .await,
+            ),
+            events: done(
+                "events",
+                self.exhaust(|| store.remove_events(events, batch)).await,
+            ),
+            email_changes: done(
+                "email_changes",
+                self.exhaust(|| store.remove_email_changes(email_changes, batch))
+                    .await,
+            ),
+            enrollments: done(
+                "enrollments",
+                self.exhaust(|| store.remove_enrollments(now, batch)).await,
+            ),
+            tries: done(
+                "tries",
+                self.exhaust(|| store.remove_tries(now, batch)).await,
+            ),
+            revocations: done(
+                "revocations",
+                self.exhaust(|| store.remove_revocations(now, batch)).await,
+            ),
+        };
+        match failed {
+            None => Ok(Some(removed)),
+            Some(error) => Err(error),
+        }
     }
 
     /// Removes batch after batch, until one is not full.
@@ -160,7 +192,7 @@ impl Housekeeper {
             ),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "old rows could not be removed"
+                "housekeeping did not get through"
             ),
         }
     }

@@ -153,6 +153,9 @@ pub use roles::{Role, RoleError, Roles};
 pub use rotation_key::RotationKey;
 pub use service::{AuthService, Login, Refreshed, Registration, TokenPair};
 pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner};
+/// The database driver, in the version that the stores take the pools of.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sqlx;
 pub use token::{
     AccessToken, AccessTokenVerifier, Jwks, JwksError, JwtKeys, KeyFileError,
     RandomnessUnavailable, RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,

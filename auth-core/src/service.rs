@@ -125,6 +125,12 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::RevocationsStale`] if a
     ///   [follower](crate::revocation::RevocationFollower) was started and does not get on.
     async fn check(&self) -> Result<(), AuthError>;
+
+    /// Whether the process can still work by itself: one that cannot is to be restarted. A storage
+    /// that is away is no reason.
+    fn is_alive(&self) -> bool {
+        true
+    }
 }
 
 /// What a new user is registered with, as it came in.

@@ -48,6 +48,9 @@ pub enum CommandError {
     /// The database failed.
     #[error("the database cannot be used")]
     Store(#[from] StoreError),
+    /// The way to the database is not as a node needs it.
+    #[error("{0}")]
+    Shortcomings(String),
     /// The tables are not up to date.
     #[error("the database lacks the migrations {0}: run `auth-server migrate`")]
     Unmigrated(String),

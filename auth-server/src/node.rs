@@ -2,15 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_core::mail::{FolderTransport, MailTemplates, MailTransport, SmtpTransport};
 use auth_core::password::BreachedPasswordFile;
 use auth_core::signature::Algorithm;
+use auth_core::sqlx::postgres::PgPoolOptions;
 use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
 use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKeys};
 
+use zeroize::Zeroizing;
+
 use crate::bootstrap;
-use crate::config::{Config, Database, JwtKeySource, MailRoute};
+use crate::config::{Config, Database, DatabasePooling, JwtKeySource, MailRoute};
 use crate::error::CommandError;
 use crate::key_folder::KeyFolder;
 use crate::serve::{Tls, TlsFiles};
@@ -34,12 +38,16 @@ impl NodeStore {
                 bootstrap::create_folder(folder)?;
                 Ok(Self::Sqlite(SqliteStore::open(path).await?))
             }
-            Database::Postgres(url) => {
-                let store = PostgresStore::connect(url)?;
-                let store = store.with_revocation_delivery(config.revocation_feed);
-                Ok(Self::Postgres(store))
-            }
+            Database::Postgres(url) => Ok(Self::Postgres(postgres(config, url)?)),
         }
+    }
+
+    /// Connects as the settings say from now on, where that can change.
+    pub(crate) fn reconnect(&self, config: &Config) -> Result<(), StoreError> {
+        if let (Self::Postgres(store), Database::Postgres(url)) = (self, &config.database) {
+            store.replace_connect_options(PostgresStore::connect_options(url)?);
+        }
+        Ok(())
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
@@ -71,6 +79,30 @@ impl NodeStore {
             Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
+}
+
+/// How long a request waits for a connection before it is told that the database is not available.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+fn postgres(config: &Config, url: &str) -> Result<PostgresStore, StoreError> {
+    // One connection more follows the revocations.
+    let pool = PgPoolOptions::new()
+        .max_connections(config.database_connections - 1)
+        .acquire_timeout(ACQUIRE_TIMEOUT);
+    let options = PostgresStore::connect_options(url)?;
+    let store = match config.database_pooling {
+        DatabasePooling::Session => PostgresStore::connect_with(options, pool)
+            .with_revocation_delivery(config.revocation_feed),
+        DatabasePooling::Transaction => PostgresStore::through_pooler(options, pool),
+    };
+    let Some(file) = config.database_url_file.clone() else {
+        return Ok(store);
+    };
+    // A password that was replaced stands in the file by now.
+    Ok(store.with_renewed_options(move || {
+        let url = Zeroizing::new(std::fs::read_to_string(&file).ok()?);
+        PostgresStore::connect_options(url.trim()).ok()
+    }))
 }
 
 /// The keys of a node.

@@ -278,6 +278,10 @@ impl AuthService for Engine {
         }
         Ok(())
     }
+
+    fn is_alive(&self) -> bool {
+        self.inner.store.is_alive()
+    }
 }
 
 impl Inner {

@@ -73,12 +73,19 @@ pub trait Store:
     + EventStore
     + HousekeepingStore
 {
-    /// Tells whether the database answers.
+    /// Tries whether the database answers and takes writes. Anybody may ask: of many calls at once,
+    /// one writes.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] if it does not.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Whether the store can still work by itself, however the database is: if it has lost its
+    /// connections for good, the process is to be restarted.
+    fn is_alive(&self) -> bool {
+        true
+    }
 }
 
 /// Users.

@@ -3,7 +3,7 @@
 use std::net::{AddrParseError, IpAddr};
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType};
+use sqlx::migrate::{MigrateError, Migration, MigrationType};
 use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
@@ -29,12 +29,40 @@ pub(super) fn migration(version: i64, name: &'static str, sql: &'static str) -> 
 }
 
 /// The names of those migrations that the list of applied versions lacks.
-pub(super) fn pending(known: &[Migration], applied: &[i64]) -> Vec<String> {
-    known
+///
+/// # Errors
+///
+/// If there are others in it: the tables may have changed in any way.
+pub(super) fn pending(known: &[Migration], applied: &[i64]) -> Result<Vec<String>, StoreError> {
+    let is_known = |version: &i64| known.iter().any(|migration| migration.version == *version);
+    if let Some(newer) = applied.iter().find(|version| !is_known(version)) {
+        return Err(made_by_a_newer_version(*newer));
+    }
+    let pending = known
         .iter()
         .filter(|migration| !applied.contains(&migration.version))
-        .map(|migration| format!("{:04}_{}", migration.version, migration.description))
-        .collect()
+        .map(|migration| format!("{:04}_{}", migration.version, migration.description));
+    Ok(pending.collect())
+}
+
+/// Why a migration failed.
+pub(super) fn migration_error(
+    failure: MigrateError,
+    store_error: fn(Error) -> StoreError,
+) -> StoreError {
+    match failure {
+        MigrateError::Execute(cause) => store_error(cause),
+        MigrateError::VersionMissing(newer) => made_by_a_newer_version(newer),
+        other => StoreError::Failed(other.into()),
+    }
+}
+
+fn made_by_a_newer_version(migration: i64) -> StoreError {
+    let sentence = format!(
+        "the database was made by a newer version of this program (migration {migration:04}): use that \
+         version or a later one"
+    );
+    StoreError::Failed(sentence.into())
 }
 
 pub(super) fn generation(stored: i32) -> Result<Generation, Error> {

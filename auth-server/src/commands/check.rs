@@ -43,6 +43,12 @@ async fn database(config: &Config) -> Result<(), CommandError> {
         return Ok(());
     }
     let store = NodeStore::open(config).await?;
+    if let NodeStore::Postgres(postgres) = &store {
+        let found = postgres.shortcomings().await?;
+        if !found.is_empty() {
+            return Err(CommandError::Shortcomings(found.join("; ")));
+        }
+    }
     if config.is_embedded() {
         // The next start applies what is missing.
         store.pending_migrations().await?;

@@ -10,7 +10,7 @@ use super::serve::note_keys;
 use crate::cli::Settings;
 use crate::config::Config;
 use crate::error::CommandError;
-use crate::node;
+use crate::node::{self, NodeStore};
 use crate::output::causes;
 use crate::signals::Hangups;
 
@@ -18,14 +18,21 @@ use crate::signals::Hangups;
 pub(super) struct KeyReload {
     settings: Settings,
     engine: Engine,
+    store: NodeStore,
     key_ids: Vec<String>,
 }
 
 impl KeyReload {
-    pub(super) fn new(settings: Settings, engine: Engine, keys: &JwtKeys) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        engine: Engine,
+        store: NodeStore,
+        keys: &JwtKeys,
+    ) -> Self {
         Self {
             settings,
             engine,
+            store,
             key_ids: ids(keys),
         }
     }
@@ -48,11 +55,13 @@ impl KeyReload {
         }
     }
 
-    /// Only the keys of access tokens are read, whatever else has changed in the settings.
+    /// The keys of access tokens are read, and the database's URL, whatever else has changed in the
+    /// settings.
     async fn read(&self) -> Result<JwtKeys, CommandError> {
-        let settings = self.settings.clone();
+        let (settings, store) = (self.settings.clone(), self.store.clone());
         let read = tokio::task::spawn_blocking(move || {
             let config = Config::load(&settings, environment())?;
+            store.reconnect(&config)?;
             node::jwt_keys(&config)
         });
         read.await.map_err(CommandError::Interrupted)?

@@ -54,7 +54,7 @@ pub(super) async fn run(
     let mut workers = JoinSet::new();
     workers.spawn(engine.mail_worker(transport).run(until(stopped.clone())));
     workers.spawn(engine.housekeeper().run(until(stopped.clone())));
-    let reloading = reload::KeyReload::new(settings, engine.clone(), &jwt_keys);
+    let reloading = reload::KeyReload::new(settings, engine.clone(), store.clone(), &jwt_keys);
     workers.spawn(reloading.run(hangups, until(stopped.clone())));
     // The last requests leave events too, and bring tokens that may have been revoked.
     let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended.clone())));
@@ -125,6 +125,18 @@ async fn prepare(config: &Config, store: &NodeStore, flags: Serve) -> Result<(),
     if config.is_embedded() || flags.migrate {
         store.migrate().await?;
         return Ok(());
+    }
+    if let NodeStore::Postgres(store) = store {
+        match store.shortcomings().await {
+            Ok(found) => {
+                for shortcoming in found {
+                    tracing::warn!("{shortcoming}");
+                }
+            }
+            // Told below, with what was done about it.
+            Err(StoreError::Unavailable(_)) => {}
+            Err(refused) => return Err(refused.into()),
+        }
     }
     match store.require_migrated().await {
         Err(CommandError::Store(StoreError::Unavailable(error))) => {

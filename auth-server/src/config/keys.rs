@@ -36,6 +36,8 @@ pub(super) static KEYS: &[Key] = &[
     key("breached_passwords", "AUTH_BREACHED_PASSWORDS"),
     key("breached_passwords_on_failure", "AUTH_BREACHED_PASSWORDS_ON_FAILURE"),
     key("data_dir", "AUTH_DATA_DIR"),
+    key("database_connections", "AUTH_DATABASE_CONNECTIONS"),
+    key("database_pooling", "AUTH_DATABASE_POOLING"),
     secret("database_url", "DATABASE_URL"),
     key("database_url_file", "DATABASE_URL_FILE"),
     key("endpoints", "AUTH_ENDPOINTS"),

@@ -27,8 +27,8 @@ use zeroize::Zeroizing;
 pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
 use values::{
-    address, bytes, count, duration, flag, is_local, mail_route, on_check_failure, public_url,
-    revocation_feed, revocation_stale,
+    address, bytes, count, database_pooling, duration, flag, is_local, mail_route,
+    on_check_failure, public_url, revocation_feed, revocation_stale,
 };
 
 use crate::cli::Settings;
@@ -41,6 +41,8 @@ const MAX_TOKEN_CACHE: usize = 1_000_000;
 
 /// What is made for the first superuser has 43 characters, and must not be too short.
 const ACCEPTED_MIN_LENGTHS: RangeInclusive<usize> = PasswordPolicy::MIN_CHARS..=40;
+
+const DATABASE_CONNECTIONS: RangeInclusive<u32> = 2..=1_000;
 
 const MAX_REFRESH_TTL: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
@@ -56,6 +58,12 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where users and sessions are kept.
     pub database: Database,
+    /// The file that the database's URL was read from, if it was.
+    pub database_url_file: Option<PathBuf>,
+    /// How many connections to PostgreSQL a node has.
+    pub database_connections: u32,
+    /// What a pooler between a node and PostgreSQL does.
+    pub database_pooling: DatabasePooling,
     /// The secret of refresh and verification tokens; generated in the embedded mode.
     pub secret_keys: Option<SecretKeys>,
     /// Where the keys of access tokens come from.
@@ -154,6 +162,28 @@ pub enum Database {
     Postgres(Zeroizing<String>),
 }
 
+/// What a pooler between a node and PostgreSQL does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatabasePooling {
+    /// A connection keeps its session; also without a pooler.
+    #[default]
+    Session,
+    /// Each transaction gets another session.
+    Transaction,
+}
+
+impl DatabasePooling {
+    /// The name in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
 /// Where the keys of access tokens come from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -224,6 +254,11 @@ impl Config {
             refresh_idle_ttl: duration(sources, "refresh_idle_ttl")?,
             max_sessions: max_sessions(sources)?,
             rotation: rotation(sources)?,
+            database_url_file: sources.text("database_url_file").map(PathBuf::from),
+            database_connections: database_connections(sources)?,
+            database_pooling: sources
+                .parsed("database_pooling", database_pooling)?
+                .unwrap_or_default(),
             revocation_feed: sources
                 .parsed("revocation_feed", revocation_feed)?
                 .unwrap_or_default(),
@@ -281,6 +316,14 @@ impl Config {
         self.check_lifetimes()?;
         self.check_reach()?;
         check_secrets(sources)?;
+        if self.database_pooling == DatabasePooling::Transaction
+            && sources.text("revocation_feed") == Some("listen")
+        {
+            return Err(problem(
+                "revocation_feed",
+                "must be `poll` with AUTH_DATABASE_POOLING=transaction, through which nothing is heard",
+            ));
+        }
         if !self.is_embedded() {
             let secrets: &[_] = match &self.jwt_keys {
                 JwtKeySource::Secrets(_) => &["secret_key", "jwt_secret_key"],
@@ -386,6 +429,15 @@ fn database(sources: &Sources, data_dir: &Path) -> Result<Database, ConfigError>
         }
     })?;
     Ok(database.unwrap_or_else(|| Database::Sqlite(data_dir.join("auth.sqlite3"))))
+}
+
+/// One follows the revocations, and one serves requests.
+fn database_connections(sources: &Sources) -> Result<u32, ConfigError> {
+    let connections = sources.parsed("database_connections", |text| match text.parse() {
+        Ok(connections) if DATABASE_CONNECTIONS.contains(&connections) => Ok(connections),
+        _ => Err("must be a whole number from 2 to 1000"),
+    })?;
+    Ok(connections.unwrap_or(16))
 }
 
 fn secret_keys(sources: &Sources) -> Result<Option<SecretKeys>, ConfigError> {

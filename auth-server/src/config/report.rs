@@ -8,7 +8,7 @@ use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
 use auth_core::{RegistrationMode, TakenNames};
 
-use super::{Config, Database, JwtKeySource, MailRoute};
+use super::{Config, Database, DatabasePooling, JwtKeySource, MailRoute};
 
 impl Config {
     /// The settings as lines of a name and a value, without secrets.
@@ -31,8 +31,8 @@ impl Config {
             .iter()
             .map(ToString::to_string)
             .collect();
-        let feed = match self.revocation_feed {
-            RevocationDelivery::Poll => "poll",
+        let feed = match (self.revocation_feed, self.database_pooling) {
+            (RevocationDelivery::Poll, _) | (_, DatabasePooling::Transaction) => "poll",
             _ => "listen",
         };
         let stale = match self.revocation_stale {
@@ -80,6 +80,14 @@ impl Config {
             ),
             ("AUTH_DATA_DIR", self.data_dir.display().to_string()),
             ("DATABASE_URL", self.database.to_string()),
+            (
+                "AUTH_DATABASE_CONNECTIONS",
+                self.database_connections.to_string(),
+            ),
+            (
+                "AUTH_DATABASE_POOLING",
+                self.database_pooling.name().to_owned(),
+            ),
             ("SECRET_KEY", keys(self.secret_keys.is_some()).to_owned()),
             ("AUTH_JWT_ALGORITHM", algorithm.to_string()),
             ("JWT_SECRET_KEY", jwt_secret.to_owned()),

@@ -10,9 +10,9 @@ use auth_core::store::RevocationDelivery;
 use http::Uri;
 use zeroize::Zeroizing;
 
-use super::MailRoute;
 use super::error::ConfigError;
 use super::sources::Sources;
+use super::{DatabasePooling, MailRoute};
 
 pub(super) fn public_url(url: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "must be like https://auth.example.org";
@@ -54,6 +54,14 @@ pub(super) fn revocation_feed(text: &str) -> Result<RevocationDelivery, &'static
         "listen" => Ok(RevocationDelivery::Notify),
         "poll" => Ok(RevocationDelivery::Poll),
         _ => Err("must be `listen` or `poll`"),
+    }
+}
+
+pub(super) fn database_pooling(text: &str) -> Result<DatabasePooling, &'static str> {
+    match text {
+        "session" => Ok(DatabasePooling::Session),
+        "transaction" => Ok(DatabasePooling::Transaction),
+        _ => Err("must be `session` or `transaction`"),
     }
 }
 

@@ -17,13 +17,21 @@ struct Health {
     status: &'static str,
 }
 
-pub(super) fn alive() -> Response<ApiBody> {
+pub(super) fn alive(auth: &dyn AuthService) -> Result<Response<ApiBody>, ApiError> {
+    if auth.is_alive() {
+        return Ok(ok());
+    }
+    let lost = StoreError::Unavailable("the connections to the storage are lost".into());
+    Err(AuthError::Storage(lost).into())
+}
+
+fn ok() -> Response<ApiBody> {
     response::serialized(StatusCode::OK, &Health { status: "ok" })
 }
 
 pub(super) async fn ready(auth: &dyn AuthService) -> Result<Response<ApiBody>, ApiError> {
     let error = match auth.check().await {
-        Ok(()) => return Ok(alive()),
+        Ok(()) => return Ok(ok()),
         Err(error) => ApiError::from(error),
     };
     if error.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -45,9 +53,10 @@ pub(super) mod described {
         Described::fixed(
             "live",
             "Whether the process serves",
-            "Asks nobody. Restart the node if it fails.",
+            "Asks nobody. Restart the node if it fails: it has lost its connections to the storage.",
         )
         .answers::<Health>(200, "It does.", json!({"status": "ok"}))
+        .may_be_unavailable()
     }
 
     pub(in crate::api) fn ready() -> Described {

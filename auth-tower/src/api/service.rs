@@ -242,7 +242,7 @@ impl AuthApi {
             }
             Endpoint::Admin(endpoint) => self.administer(endpoint, route, request).await,
             Endpoint::Jwks => Ok(jwks::document(&self.verifier, request.headers())),
-            Endpoint::Live => Ok(health::alive()),
+            Endpoint::Live => health::alive(self.auth.as_ref()),
             Endpoint::Ready => health::ready(self.auth.as_ref()).await,
             #[cfg(feature = "openapi")]
             Endpoint::Describe(form) => super::openapi::answer(form, |group| self.serves(group)),

@@ -225,6 +225,26 @@ pub(super) async fn diagnose(options: &PgConnectOptions) -> Result<(), Error> {
     in_time.unwrap_or_else(|_| Err(late("no answer in time")))
 }
 
+/// Whether something between us and the database gives the same session to two connections: while
+/// the first is idle, the second one gets its session.
+pub(super) async fn is_passed_around(options: &PgConnectOptions) -> Result<bool, Error> {
+    const SESSION: &str = "SELECT pg_backend_pid() AS pid";
+    let ask = async {
+        let (mut one, mut other) = (options.connect().await?, options.connect().await?);
+        let first: i32 = sqlx::raw_sql(SESSION)
+            .fetch_one(&mut one)
+            .await?
+            .try_get("pid")?;
+        let second: i32 = sqlx::raw_sql(SESSION)
+            .fetch_one(&mut other)
+            .await?
+            .try_get("pid")?;
+        Ok(first == second)
+    };
+    let in_time = timeout(DIAGNOSIS_TIMEOUT, ask).await;
+    in_time.unwrap_or_else(|_| Err(late("no answer in time")))
+}
+
 /// Where the database is, for people.
 pub(super) fn address(options: &PgConnectOptions) -> String {
     match options.get_socket() {

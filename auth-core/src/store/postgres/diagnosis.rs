@@ -8,6 +8,7 @@ use sqlx::Error;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::Instant;
 
+use super::connection::Guarding;
 use super::{PostgresStore, connection, error};
 use crate::store::StoreError;
 
@@ -70,6 +71,38 @@ impl PostgresStore {
         } else {
             StoreError::Unavailable(cause)
         })
+    }
+
+    /// What of the way to the database is not as the store needs it, as sentences for the operator.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_connection`](Self::try_connection).
+    pub async fn shortcomings(&self) -> Result<Vec<&'static str>, StoreError> {
+        self.try_connection().await?;
+        let options = self.pool.connect_options();
+        let mut found = Vec::new();
+        if self.guarding != Guarding::Pooler
+            && connection::is_passed_around(&options)
+                .await
+                .map_err(error::store_error)?
+        {
+            found.push(
+                "a pooler gives each transaction another connection: use \
+                 PostgresStore::through_pooler (AUTH_DATABASE_POOLING=transaction)",
+            );
+        }
+        if self.guarding == Guarding::Transaction {
+            let mut connection = self.pool.acquire().await.map_err(error::store_error)?;
+            let condition = connection::fit(&mut connection).await;
+            if condition.map_err(error::store_error)?.guarding() == Guarding::Transaction {
+                found.push(
+                    "the sessions of the application's pool do not wait for the disk, or have no limits: \
+                     make the pool by PostgresStore::recommended",
+                );
+            }
+        }
+        Ok(found)
     }
 
     /// Says why there is no connection, as far as that is known by now, and finds out for the next

@@ -23,6 +23,9 @@ const IDLE: Duration = Duration::from_millis(500);
 /// How long a connection is kept that is in use and that nobody waits for: the pool has limits too.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How long nobody may get a connection before those that the pool counts are taken for lost.
+const LOST: Duration = Duration::from_secs(60);
+
 /// Connections on lease from a pool.
 ///
 /// The pool asks each connection that comes back whether it is alive, in a task of its own: another
@@ -39,6 +42,8 @@ struct Shared {
     /// Who waits is served in turn.
     places: Arc<Semaphore>,
     idle: Mutex<Idle>,
+    /// Since when nobody has got a connection, though somebody wanted one.
+    starving_since: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -66,6 +71,7 @@ impl Leases {
             health: Arc::clone(health),
             places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
             idle: Mutex::default(),
+            starving_since: Mutex::default(),
         }))
     }
 
@@ -87,11 +93,41 @@ impl Leases {
             })
         };
         let in_time = tokio::time::timeout_at(deadline, acquire).await;
-        in_time.unwrap_or(Err(Error::PoolTimedOut))
+        let outcome = in_time.unwrap_or(Err(Error::PoolTimedOut));
+        shared.note(&outcome);
+        outcome
+    }
+
+    /// Whether the pool counts connections that nobody has any more: all of its places are taken,
+    /// none by us, and for a minute nobody has got one.
+    pub(super) fn are_lost(&self) -> bool {
+        let shared = &self.0;
+        let since = *shared.starving();
+        let pool = &shared.pool;
+        since.is_some_and(|since| since.elapsed() >= LOST)
+            && pool.num_idle() == 0
+            && pool.size() >= pool.options().get_max_connections()
+            && shared.places.available_permits() > 0
+            && shared.lock().leases.is_empty()
     }
 }
 
 impl Shared {
+    fn note<T>(&self, outcome: &Result<T, Error>) {
+        let mut since = self.starving();
+        match outcome {
+            Ok(_) => *since = None,
+            Err(_) => {
+                since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    fn starving(&self) -> MutexGuard<'_, Option<Instant>> {
+        let since = self.starving_since.lock();
+        since.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a connection out of the pool that is fit for use.
     async fn begin(&self) -> Result<Leased, Error> {
         loop {

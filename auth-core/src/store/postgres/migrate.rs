@@ -1,6 +1,6 @@
 //! The PostgreSQL schema.
 
-use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::{Connection, Error, PgConnection};
 
 use super::{PostgresStore, error};
@@ -108,10 +108,7 @@ impl PostgresStore {
         let outcome = migrator.run_direct(None, &mut connection, false).await;
         // Closing a connection that broke during the run fails; the outcome says that already.
         let _ = connection.close().await;
-        outcome.map_err(|failure| match failure {
-            MigrateError::Execute(cause) => error::store_error(cause),
-            other => StoreError::Failed(other.into()),
-        })
+        outcome.map_err(|failure| stored::migration_error(failure, error::store_error))
     }
 
     /// The names of the migrations that the database lacks, such as `0001_users`.
@@ -120,10 +117,11 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    /// - [`StoreError::Unavailable`] if the database does not answer;
+    /// - [`StoreError::Failed`] if a newer version of this crate has migrated it.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let applied = self.read((), |connection, ()| Box::pin(applied(connection)));
-        Ok(stored::pending(&migrations(), &applied.await?))
+        stored::pending(&migrations(), &applied.await?)
     }
 }
 
@@ -150,7 +148,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        let embedded = stored::pending(&migrations(), &[]);
+        let embedded = stored::pending(&migrations(), &[]).unwrap();
         let embedded: Vec<String> = embedded.iter().map(|name| format!("{name}.sql")).collect();
         assert_eq!(embedded, files);
     }

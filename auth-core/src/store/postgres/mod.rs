@@ -256,6 +256,11 @@ impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.checks.call(self, ()).await
     }
+
+    fn is_alive(&self) -> bool {
+        // A host's pool is the host's to judge.
+        self.guarding == Guarding::Transaction || !self.leases.are_lost()
+    }
 }
 
 /// Checks, of which one serves those that come at the same time: anybody may ask for them.

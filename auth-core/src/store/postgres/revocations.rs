@@ -39,6 +39,7 @@ const FULL_EVERY: u32 = 60;
 impl RevocationStore for PostgresStore {
     async fn follow_revocations(&self) -> Result<Box<dyn RevocationFeed>, StoreError> {
         let connection = connect(self).await.map_err(|error| {
+            self.renews(&error);
             self.health.note_failure();
             error::store_error(error)
         })?;
@@ -147,6 +148,7 @@ impl Feed {
             }
             _ => (OffsetDateTime::UNIX_EPOCH, FULL_TIMEOUT),
         };
+        let is_first = self.polled_at.is_none();
         let (store, connection) = (&self.store, &mut self.connection);
         let poll = async {
             let connection = connection.acquire().await?;
@@ -154,6 +156,9 @@ impl Feed {
             let mut transaction = connection.begin_with(begin).await?;
             // A database that cannot commit any more would tell nothing new, and look well.
             super::beat(&mut transaction, store.node).await?;
+            if is_first {
+                forget_dead_nodes(&mut transaction).await?;
+            }
             let news = read(&mut transaction, since).await?;
             transaction.commit().await?;
             Ok(news)
@@ -165,6 +170,17 @@ impl Feed {
         self.polls = self.polls.wrapping_add(1);
         Ok(revocations)
     }
+}
+
+/// Removes the beats of nodes that have not lived for a day.
+async fn forget_dead_nodes(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query(
+        "DELETE FROM auth_leases
+         WHERE name LIKE 'node %' AND held_until < clock_timestamp() - interval '1 day'",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn read(

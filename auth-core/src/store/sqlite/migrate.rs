@@ -108,10 +108,8 @@ impl SqliteStore {
             transaction.commit().await?;
             Ok(())
         });
-        migrated.await.map_err(|failure| match failure {
-            MigrateError::Execute(cause) => error::store_error(cause),
-            other => StoreError::Failed(other.into()),
-        })
+        let migrated: Result<(), MigrateError> = migrated.await;
+        migrated.map_err(|failure| stored::migration_error(failure, error::store_error))
     }
 
     /// The names of the migrations that the database lacks, such as `0001_users`.
@@ -120,10 +118,11 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    /// - [`StoreError::Unavailable`] if the database does not answer;
+    /// - [`StoreError::Failed`] if a newer version of this crate has migrated it.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let applied = self.read((), |connection, ()| Box::pin(applied(connection)));
-        Ok(stored::pending(&migrations(), &applied.await?))
+        stored::pending(&migrations(), &applied.await?)
     }
 }
 
@@ -156,7 +155,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        let embedded = stored::pending(&migrations(), &[]);
+        let embedded = stored::pending(&migrations(), &[]).unwrap();
         let embedded: Vec<String> = embedded.iter().map(|name| format!("{name}.sql")).collect();
         assert_eq!(embedded, files);
     }

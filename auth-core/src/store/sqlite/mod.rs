@@ -24,10 +24,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::SqlitePool;
+use sqlx::{Error, SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 
 use self::sessions::{Revocations, Rotations};
+use crate::store::batch::{Batches, Limits};
 use crate::store::{Store, StoreError};
 
 /// A [`Store`] in an SQLite file.
@@ -54,6 +55,7 @@ pub struct SqliteStore {
     is_file: bool,
     rotations: Arc<Rotations>,
     revocations: Arc<Revocations>,
+    checks: Arc<Checks>,
     /// Changes when this process has revoked something.
     revoked: Arc<watch::Sender<()>>,
 }
@@ -96,6 +98,7 @@ impl SqliteStore {
             is_file,
             rotations: sessions::rotations(),
             revocations: sessions::revocations(),
+            checks: checks(),
             revoked: Arc::new(watch::Sender::new(())),
         }
     }
@@ -104,12 +107,36 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn check(&self) -> Result<(), StoreError> {
-        self.read((), |connection, ()| {
-            Box::pin(async {
-                let read = sqlx::query("SELECT COUNT(*) FROM sqlite_schema");
-                read.execute(connection).await.map(drop)
-            })
-        })
-        .await
+        self.checks.call(self, ()).await
     }
+}
+
+/// Checks, of which one serves those that come at the same time: anybody may ask for them.
+type Checks = Batches<SqliteStore, (), ()>;
+
+fn checks() -> Arc<Checks> {
+    let limits = Limits {
+        calls: 1_000,
+        ..sessions::SHARED_COMMITS
+    };
+    Arc::new(Batches::new(limits, |store: &SqliteStore, calls| {
+        Box::pin(async move {
+            let beat = store.write((), |connection, ()| Box::pin(beat(connection)));
+            beat.await?;
+            Ok(calls)
+        })
+    }))
+}
+
+/// Writes that the process lives: a disk that is full is found out.
+async fn beat(connection: &mut SqliteConnection) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO auth_leases (name, held_until)
+         VALUES ('check', CAST(1000000 * unixepoch('subsec') AS INTEGER))
+         ON CONFLICT (name) DO UPDATE
+         SET held_until = excluded.held_until",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }

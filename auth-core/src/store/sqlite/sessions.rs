@@ -116,7 +116,7 @@ impl SessionStore for SqliteStore {
 }
 
 /// There is one writer: who comes while it commits shares the next commit.
-const SHARED_COMMITS: Limits = Limits {
+pub(super) const SHARED_COMMITS: Limits = Limits {
     statements: 1,
     calls: 64,
     statement: ACT_TIMEOUT,
