@@ -108,6 +108,9 @@ mod email;
 mod engine;
 mod enrollment;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod housekeeping;
 mod jitter;
 pub mod mail;

@@ -39,6 +39,8 @@ pub use self::email_changes::{
 pub use self::enrollments::{Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore};
 pub use self::events::{EventFilter, EventStore};
 pub use self::housekeeping::HousekeepingStore;
+#[cfg(all(feature = "fuzzing", feature = "postgres"))]
+pub(crate) use self::postgres::notification_again;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, RevocationDelivery};
 pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationStore};

@@ -18,6 +18,9 @@ mod sessions;
 mod throttle;
 mod users;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::notification::again as notification_again;
+
 use std::sync::Arc;
 use std::time::Duration;
 
