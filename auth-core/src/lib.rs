@@ -161,4 +161,4 @@ pub use token::{
     RandomnessUnavailable, RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,
 };
 pub use user::{User, UserId};
-pub use username::{Username, UsernameError};
+pub use username::{Username, UsernameError, UsernamePolicy};

@@ -15,6 +15,7 @@ mod outbox;
 mod revocations;
 mod rows;
 mod sessions;
+mod skeletons;
 mod throttle;
 mod users;
 

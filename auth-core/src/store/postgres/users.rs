@@ -7,7 +7,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{Error, PgExecutor, PgPool, Row};
 
 use super::lookup::{Lookup, lookup};
-use super::{Leases, PostgresStore, Replay, email_changes, error, events, lookup, outbox, rows};
+use super::{
+    Leases, PostgresStore, Replay, email_changes, error, events, lookup, outbox, rows, skeletons,
+};
 use crate::audit::AuditEvent;
 use crate::store::batch::Batches;
 use crate::store::stored::Change;
@@ -79,6 +81,20 @@ impl UserStore for PostgresStore {
     async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
         self.run(Replay::Safe, || select_users(&self.pool, filter))
             .await
+    }
+
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        loop {
+            let fill = || skeletons::fill(&self.pool, after, limit);
+            match self.run(Replay::Safe, fill).await {
+                Err(StoreError::UsernameTaken) => {}
+                other => return other,
+            }
+        }
     }
 
     async fn replace_password_hash(
@@ -161,8 +177,9 @@ pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) ->
     sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -175,6 +192,7 @@ pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) ->
     .bind(user.is_superuser)
     .bind(rows::to_sql(user.created_at)?)
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(executor)
     .await
     .map(drop)
@@ -196,8 +214,9 @@ async fn insert_first_superuser(
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9, $10
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9, $10, $11
          WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
@@ -210,6 +229,7 @@ async fn insert_first_superuser(
     .bind(user.is_active)
     .bind(rows::to_sql(user.created_at)?)
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(&mut *transaction)
     .await?;
     if created.rows_affected() == 0 {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row, SqliteExecutor, SqlitePool};
 
-use super::{SqliteStore, email_changes, error::store_error, events, outbox, rows};
+use super::{SqliteStore, email_changes, error::store_error, events, outbox, rows, skeletons};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
 use crate::store::{
@@ -58,6 +58,15 @@ impl UserStore for SqliteStore {
         outcome.map_err(store_error)
     }
 
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        let outcome = skeletons::fill(&self.writer, after, limit).await;
+        outcome.map_err(store_error)
+    }
+
     async fn replace_password_hash(
         &self,
         id: UserId,
@@ -103,8 +112,9 @@ pub(super) async fn insert_user(
     sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -117,6 +127,7 @@ pub(super) async fn insert_user(
     .bind(user.is_superuser)
     .bind(user.created_at.unix_micros())
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(executor)
     .await
     .map(drop)
@@ -151,8 +162,9 @@ async fn insert_first_superuser(
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9, ?10
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9, ?10, ?11
          WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
@@ -165,6 +177,7 @@ async fn insert_first_superuser(
     .bind(user.is_active)
     .bind(user.created_at.unix_micros())
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(&mut *transaction)
     .await?;
     if created.rows_affected() == 0 {
