@@ -434,7 +434,7 @@ pub async fn s3_2_fills_in_the_skeletons_of_users_who_were_there(store: Arc<dyn 
             }
         }
     }
-    for name in ["rnodern", "aIice", "blll", "caroI"] {
+    for name in ["rnodern", "aIice", "bi1l", "caroI"] {
         let refused = store.create_user(&looking(name), None, &event()).await;
         assert!(matches!(refused, Err(StoreError::UsernameTaken)), "{name}");
     }
