@@ -152,21 +152,31 @@ fn s16_2_default_features_are_off_but_where_they_are_wanted() {
     );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let package_of = |id: &Value| {
+        packages
+            .iter()
+            .find(|package| package["id"] == *id)
+            .unwrap()
+    };
     let mut more = BTreeSet::new();
     for name in ["auth-core", "auth-tower", "auth-server"] {
         let ours = packages.iter().find(|package| package["name"] == name);
-        for dependency in ours.unwrap()["dependencies"].as_array().unwrap() {
-            let is_used = dependency["kind"] != "dev" && dependency["source"].is_string();
-            if is_used && dependency["uses_default_features"] == true {
-                let of_name = |package: &&Value| package["name"] == dependency["name"];
-                let defaults = packages
-                    .iter()
-                    .filter(of_name)
-                    .filter_map(|package| package["features"]["default"].as_array())
-                    .flatten();
-                if defaults.into_iter().any(|feature| !brings_nothing(feature)) {
-                    more.insert(dependency["name"].as_str().unwrap());
-                }
+        let ours = ours.unwrap();
+        let node = nodes.iter().find(|node| node["id"] == ours["id"]).unwrap();
+        // The versions that are used, since others of the same name have other features.
+        for used in node["deps"].as_array().unwrap() {
+            let used = package_of(&used["pkg"]);
+            let asks = |dependency: &Value| {
+                dependency["name"] == used["name"]
+                    && dependency["kind"] != "dev"
+                    && dependency["source"].is_string()
+                    && dependency["uses_default_features"] == true
+            };
+            let defaults = used["features"]["default"].as_array();
+            let brings_more = defaults.into_iter().flatten().any(|it| !brings_nothing(it));
+            if brings_more && ours["dependencies"].as_array().unwrap().iter().any(asks) {
+                more.insert(used["name"].as_str().unwrap());
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Replays the kept corpus of the fuzz targets.
 
 #[path = "../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, reason = "the programs of the fuzzer are another crate")]
+#[expect(
+    unreachable_pub,
+    reason = "the programs of the fuzzer are another crate"
+)]
 mod fuzz;
 
 use std::fs;
