@@ -108,6 +108,9 @@ mod email;
 mod engine;
 mod enrollment;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod housekeeping;
 mod jitter;
 pub mod mail;
@@ -161,4 +164,4 @@ pub use token::{
     RandomnessUnavailable, RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,
 };
 pub use user::{User, UserId};
-pub use username::{Username, UsernameError};
+pub use username::{Username, UsernameError, UsernamePolicy};

@@ -185,6 +185,7 @@ pub(crate) fn engine(
         .with_stale_policy(config.revocation_stale)
         .with_password_hasher(hasher.build()?)
         .with_password_policy(password_policy(config, public_url)?)
+        .with_username_policy(config.usernames)
         .with_login_throttle(login_throttle)
         .with_event_retention(config.event_retention)
         .with_mail_templates(mails);

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::testing::postgres::TemporaryDatabase;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use support::{Embedded, PASSWORD, SECRETS, Server, run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -301,4 +302,52 @@ fn what_cannot_be_done_is_told_with_the_reason() {
     case.refuses(create, "the email must be an e-mail address");
     let (code, said) = case.command_with("users set-password admin --noinput", "short");
     assert!(code == 1 && said.contains("the password"), "{said}");
+}
+
+#[tokio::test]
+async fn s3_2_names_of_all_scripts_are_compared_with_those_of_before() {
+    let Embedded { server, password } = Embedded::start(&[]);
+    let token = server.log_in("admin", &password).await;
+    let token = token.text("access_token");
+    for (name, status) in [("scope", 201), ("ольга", 400)] {
+        let answer = server.register(&token, name).await;
+        assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+    }
+    let folder = server.folder();
+    server.stop();
+
+    let unicode = [("AUTH_USERNAMES", "unicode")];
+    let server = Server::start_in(folder, &unicode);
+    let register = async |name: &str, email: &str| {
+        let body = json!({"username": name, "password": PASSWORD, "email": email});
+        let path = "/api/register/";
+        server
+            .request(Method::POST, path, Some(&token), Some(body))
+            .await
+    };
+    let created = register("Ольга", "olga@example.org").await;
+    assert_eq!(created.status.as_u16(), 201, "{created:?}");
+    let taken = register("ѕсоре", "other@example.org").await;
+    taken.is_error(409, "username_taken");
+    let mixed = register("sсope", "other@example.org").await;
+    mixed.is_error(400, "validation_failed");
+    assert!(mixed.body.contains("different scripts"), "{mixed:?}");
+    let folder = server.folder();
+    let create = [
+        "users",
+        "create",
+        "--email",
+        "x@example.org",
+        "--noinput",
+        "--username",
+    ];
+    let variables = [("AUTH_USER_PASSWORD", PASSWORD), unicode[0]];
+    let refused = run(
+        folder.path(),
+        &[&create[..], &["ѕсоре"]].concat(),
+        &variables,
+    );
+    assert!(!refused.status.success());
+    let problem = String::from_utf8_lossy(&refused.stderr);
+    assert!(problem.contains("taken"), "{problem}");
 }

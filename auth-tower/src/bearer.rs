@@ -41,6 +41,8 @@ fn credentials(headers: &HeaderMap) -> Credentials<'_> {
         return Credentials::Malformed;
     };
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    // `1*SP` (RFC 9110 section 11.4).
+    let rest = rest.trim_start_matches(' ');
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Credentials::Absent;
     }
@@ -62,6 +64,16 @@ fn is_b64token(token: &str) -> bool {
             | (byte == b'~')
     };
     !unpadded.is_empty() && unpadded.bytes().fold(true, |all, byte| all & allowed(byte))
+}
+
+/// The token, if the header is well-formed; `Err` if it is not.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
+    match credentials(headers) {
+        Credentials::Absent => Ok(None),
+        Credentials::Malformed => Err(AuthError::TokenInvalid),
+        Credentials::Token(token) => Ok(Some(token)),
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +102,14 @@ mod tests {
     }
 
     #[test]
+    fn s6_16_one_or_more_spaces_stand_before_the_token() {
+        for spaces in [" ", "  ", "     "] {
+            let headers = headers(&[&format!("Bearer{spaces}a.b.c")]);
+            assert_eq!(credentials(&headers), Credentials::Token("a.b.c"));
+        }
+    }
+
+    #[test]
     fn s6_16_exactly_one_header_counts() {
         for values in [
             ["Bearer a", "Bearer a"],
@@ -105,7 +125,7 @@ mod tests {
         for value in [
             "Bearer",
             "Bearer ",
-            "Bearer  a",
+            "Bearer a ",
             "Bearer a b",
             "Bearer a,b",
             "Bearer =",

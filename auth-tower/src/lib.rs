@@ -117,6 +117,9 @@ mod body;
 pub mod budgets;
 mod context;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identify;
 #[cfg(feature = "jwks-client")]
 pub mod jwks;

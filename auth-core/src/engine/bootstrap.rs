@@ -2,7 +2,6 @@
 
 use super::Engine;
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::NewUser;
 use crate::{AuthError, Password, Registration, RequestContext, SecretKey, User, UserId, Username};
 
 /// Which superusers the operator may make.
@@ -72,7 +71,7 @@ impl Engine {
         user.is_superuser = true;
         user.email_verified_at = Some(now);
         let id = user.id;
-        let user = NewUser::new(user, password_hash);
+        let user = inner.new_user(user, password_hash);
         let act = AuditAct::SuperuserCreated;
         let context = RequestContext::default();
         let event = AuditEvent::new(now, act, Actor::Operator, &context).about(id);

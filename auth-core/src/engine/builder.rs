@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenScope};
 use crate::{
     AccessTokenVerifier, Clock, JwtKeys, PasswordHasher, PasswordPolicy, RegistrationMode,
-    SecretKeys, SystemClock, VerifyingKeys,
+    SecretKeys, SystemClock, UsernamePolicy, VerifyingKeys,
 };
 
 /// Names that a stranger could take for the service itself (RFC 2142 among others).
@@ -65,6 +65,7 @@ pub struct EngineBuilder {
     registration: RegistrationMode,
     hasher: Option<PasswordHasher>,
     policy: PasswordPolicy,
+    usernames: UsernamePolicy,
     reserved_usernames: Vec<String>,
     templates: MailTemplates,
     clock: Arc<dyn Clock>,
@@ -117,6 +118,7 @@ impl EngineBuilder {
             registration: RegistrationMode::default(),
             hasher: None,
             policy: PasswordPolicy::default(),
+            usernames: UsernamePolicy::default(),
             reserved_usernames: RESERVED_USERNAMES
                 .iter()
                 .map(|&name| name.to_owned())
@@ -251,6 +253,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Which usernames new users may choose (default: [`UsernamePolicy::Ascii`]).
+    ///
+    /// Before an engine with [`UsernamePolicy::Unicode`] serves, call
+    /// [`fill_username_skeletons`](Engine::fill_username_skeletons): users who are there already are
+    /// not compared before.
+    pub fn with_username_policy(mut self, policy: UsernamePolicy) -> Self {
+        self.usernames = policy;
+        self
+    }
+
     /// The names that cannot be registered, in place of the built-in list.
     pub fn with_reserved_usernames<N: Into<String>>(
         mut self,
@@ -362,6 +374,7 @@ impl EngineBuilder {
             clock: self.clock,
             hasher,
             policy: self.policy,
+            usernames: self.usernames,
             reserved_usernames: self.reserved_usernames,
             refresh_ttl: self.refresh_ttl,
             refresh_rules: RefreshRules {

@@ -8,7 +8,7 @@ use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::housekeeping::MAIL_DELAY;
 use crate::mail::MailKind;
-use crate::store::{Enrollee, EnrollmentId, EnrollmentOrigin, NewMail, NewUser};
+use crate::store::{Enrollee, EnrollmentId, EnrollmentOrigin, NewMail};
 use crate::token::RecordClaim;
 use crate::{
     Administrator, AuthError, EmailAddress, Enrollment, Login, PasswordHash, Registration,
@@ -212,7 +212,7 @@ impl Inner {
         let event = self.event(act, Actor::User(id), context).about(id);
         let mut user = User::new(id, username, email, event.at);
         user.email_verified_at = Some(event.at);
-        let user = NewUser::new(user, password_hash);
+        let user = self.new_user(user, password_hash);
         let is_done = self
             .store
             .complete_enrollment(enrollment, &user, &event)

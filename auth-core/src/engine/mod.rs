@@ -18,6 +18,7 @@ mod register;
 mod reset_password;
 mod revoke;
 mod throttle;
+mod usernames;
 mod verify_email;
 mod workers;
 
@@ -48,7 +49,7 @@ use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, EmailProof, Housekeeper,
     JwtKeys, Login, PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration,
     RegistrationMode, RequestContext, Role, SecretKeys, SessionId, SessionOwner, Superuser,
-    Timestamp, TokenPair, UserId, VerifyingKeys,
+    Timestamp, TokenPair, UserId, UsernamePolicy, VerifyingKeys,
 };
 
 /// Implements [`AuthService`] over any [`Store`]; cheap to clone.
@@ -82,6 +83,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     hasher: PasswordHasher,
     policy: PasswordPolicy,
+    usernames: UsernamePolicy,
     reserved_usernames: Vec<String>,
     access_tokens: AccessTokenIssuer,
     claims_hook: Option<SharedHook>,

@@ -4,9 +4,10 @@ use super::Inner;
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::mail::MailKind;
 use crate::store::{NewMail, NewUser};
+use crate::username::{skeleton, trim};
 use crate::{
-    AuthError, EmailAddress, EmailProof, FieldErrors, Password, Registration, RequestContext, User,
-    UserId, Username,
+    AuthError, EmailAddress, EmailProof, FieldErrors, Password, PasswordHash, Registration,
+    RequestContext, User, UserId, Username,
 };
 
 impl Inner {
@@ -60,11 +61,28 @@ impl Inner {
             }
         };
         let event = AuditEvent::new(now, AuditAct::UserRegistered, by, context).about(user.id);
-        let new = NewUser::new(user, password_hash);
+        let new = self.new_user(user, password_hash);
         self.store.create_user(&new, mail.as_ref(), &event).await?;
         self.mail_owed.notify_one();
         self.trail.tell(&event);
         Ok(new.user)
+    }
+
+    /// The record to create, compared with others as the policy of names says.
+    pub(super) fn new_user(&self, user: User, password_hash: PasswordHash) -> NewUser {
+        let skeleton = self.usernames.skeleton(&user.username);
+        NewUser::new(user, password_hash).with_username_skeleton(skeleton)
+    }
+
+    /// Whether it is one of these names, or looks like one where that matters.
+    fn is_one_of(&self, name: &Username, reserved: &[String]) -> bool {
+        let looks = self.usernames.skeleton(name);
+        reserved.iter().any(|taken| {
+            let is_alike = looks
+                .as_ref()
+                .is_some_and(|looks| *looks == skeleton(taken));
+            is_alike || taken == name.canonical()
+        })
     }
 
     /// Checks all fields, so that the answer names everything that is wrong with them.
@@ -74,9 +92,9 @@ impl Inner {
         reserved: &[String],
     ) -> Result<Accepted, AuthError> {
         let mut errors = FieldErrors::default();
-        let username = registration.username.parse::<Username>();
+        let username = self.usernames.parse(&registration.username);
         match &username {
-            Ok(name) if reserved.iter().any(|taken| taken == name.canonical()) => {
+            Ok(name) if self.is_one_of(name, reserved) => {
                 errors.add("username", "is reserved");
             }
             Ok(_) => {}
@@ -89,7 +107,7 @@ impl Inner {
         let password = registration.password;
         let problems = self
             .policy
-            .check(&password, &registration.username, &registration.email)
+            .check(&password, trim(&registration.username), &registration.email)
             .await;
         for problem in problems.err().into_iter().flatten() {
             errors.add("password", problem.to_string());

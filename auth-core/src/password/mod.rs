@@ -12,6 +12,8 @@ mod compute;
 mod error;
 #[cfg(feature = "foreign-hashes")]
 mod foreign;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 #[cfg(feature = "breached-passwords")]
 mod hash_lines;
 mod hasher;

@@ -43,6 +43,8 @@ pub use self::email_changes::{
 pub use self::enrollments::{Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore};
 pub use self::events::{EventFilter, EventStore};
 pub use self::housekeeping::HousekeepingStore;
+#[cfg(all(feature = "fuzzing", feature = "postgres"))]
+pub(crate) use self::postgres::notification_again;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, RevocationDelivery};
 pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationStore};
@@ -98,8 +100,9 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// - [`StoreError::UsernameTaken`], [`StoreError::EmailTaken`], the latter also while the
-    ///   address is [reserved](EmailChangeStore::confirm_email_change) at the event's time;
+    /// - [`StoreError::UsernameTaken`], also if another user has the skeleton;
+    /// - [`StoreError::EmailTaken`], also while the address is
+    ///   [reserved](EmailChangeStore::confirm_email_change) at the event's time;
     /// - [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn create_user(
         &self,
@@ -156,6 +159,22 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError>;
+
+    /// Gives skeletons to users who have none, up to `limit` of them in the order of their ids, after
+    /// this one: each as
+    /// [`UsernamePolicy::skeleton`](crate::UsernamePolicy::skeleton) makes it of the username. Returns the last that it
+    /// looked at, and `None` if there was none to look at.
+    ///
+    /// A user whose skeleton another has already is left without.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError>;
 
     /// Replaces the password hash if it is still `current`; returns whether it was.
     ///
@@ -381,6 +400,9 @@ pub struct NewUser {
     pub user: User,
     /// The hash of the password.
     pub password_hash: PasswordHash,
+    /// What the username looks like, which no other user's may then
+    /// ([`UsernamePolicy::skeleton`](crate::UsernamePolicy::skeleton)); `None` if that does not matter.
+    pub username_skeleton: Option<String>,
 }
 
 impl NewUser {
@@ -390,7 +412,15 @@ impl NewUser {
         Self {
             user,
             password_hash,
+            username_skeleton: None,
         }
+    }
+
+    /// Gives the username a skeleton, which no other user may have.
+    #[must_use]
+    pub fn with_username_skeleton(mut self, skeleton: Option<String>) -> Self {
+        self.username_skeleton = skeleton;
+        self
     }
 }
 

@@ -1,5 +1,6 @@
 //! What both databases keep in the same form.
 
+use std::collections::BTreeMap;
 use std::net::{AddrParseError, IpAddr};
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use super::{
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
 use crate::revocation::{Revocation, RevokedTokens};
-use crate::{Generation, PasswordHash, RotationKey, SessionId, Timestamp, UserId, Username};
+use crate::{
+    Generation, PasswordHash, RotationKey, SessionId, Timestamp, UserId, Username, username,
+};
 
 /// The table that remembers which migrations were applied; the host application may be a user of
 /// sqlx too, and then the usual name is its own.
@@ -284,6 +287,15 @@ pub(super) fn key_range(filter: &UserFilter) -> (String, String) {
 
 fn printable(key: &str) -> String {
     key.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// What these names look like, each with the first of those who look so.
+pub(super) fn skeletons(names: Vec<(Uuid, String)>) -> BTreeMap<String, Uuid> {
+    let mut skeletons = BTreeMap::new();
+    for (id, name) in names {
+        skeletons.entry(username::skeleton(&name)).or_insert(id);
+    }
+    skeletons
 }
 
 /// What became of a change to an account.

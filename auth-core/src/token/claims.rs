@@ -73,7 +73,8 @@ pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<Par
     if json.first() != Some(&b'{') {
         return None;
     }
-    let mut reader = serde_json::Deserializer::from_slice(json);
+    // Members that nobody reads must be UTF-8, too: another reader of the same token may refuse them.
+    let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(json).ok()?);
     let mut has_others = false;
     let unique = UniqueMembers {
         reader: &mut reader,

@@ -352,6 +352,14 @@ impl UserStore for GatedStore {
         self.store.list_users(filter).await
     }
 
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        self.store.fill_username_skeletons(after, limit).await
+    }
+
     async fn replace_password_hash(
         &self,
         id: UserId,

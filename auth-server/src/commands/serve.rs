@@ -3,6 +3,7 @@
 use std::io::{Write as _, stderr};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_core::store::StoreError;
 use auth_core::{AuthError, Engine};
@@ -48,6 +49,7 @@ pub(super) async fn run(
     let transport = node::mail_transport(&config)?;
     welcome(&config, &engine, &address).await?;
     note_keys(&engine).await?;
+    let usernames = compare_usernames(&engine).await?;
 
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = watch::channel(false);
@@ -56,6 +58,9 @@ pub(super) async fn run(
     workers.spawn(engine.housekeeper().run(until(stopped.clone())));
     let reloading = reload::KeyReload::new(settings, engine.clone(), store.clone(), &jwt_keys);
     workers.spawn(reloading.run(hangups, until(stopped.clone())));
+    if usernames == Compared::NotYet {
+        workers.spawn(compare_later(engine.clone(), until(stopped.clone())));
+    }
     // The last requests leave events too, and bring tokens that may have been revoked.
     let audit_writer = tokio::spawn(engine.audit_writer().run(until(ended.clone())));
     let follower = tokio::spawn(engine.revocation_follower().run(until(ended)));
@@ -161,6 +166,48 @@ pub(super) async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
             Ok(())
         }
         other => Ok(other?),
+    }
+}
+
+/// Whether the names of all users are compared with new ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    All,
+    NotYet,
+}
+
+/// Has the names of users that were there before compared by what they look like, where that is asked
+/// for, unless the database is away.
+async fn compare_usernames(engine: &Engine) -> Result<Compared, CommandError> {
+    match engine.fill_username_skeletons().await {
+        Err(AuthError::Storage(StoreError::Unavailable(error))) => {
+            tracing::warn!(
+                error = &*error as &dyn std::error::Error,
+                "new usernames are not compared with all that are there"
+            );
+            Ok(Compared::NotYet)
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(Compared::All),
+    }
+}
+
+/// Tries again until the database is there.
+async fn compare_later(engine: Engine, stopped: impl Future<Output = ()>) {
+    const PAUSE: Duration = Duration::from_secs(5);
+    let comparing = async {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match compare_usernames(&engine).await {
+                Ok(Compared::All) => return,
+                Ok(Compared::NotYet) => {}
+                Err(error) => return tracing::error!(%error, "usernames cannot be compared"),
+            }
+        }
+    };
+    tokio::select! {
+        () = comparing => {}
+        () = stopped => {}
     }
 }
 

@@ -79,6 +79,7 @@ pub(super) static KEYS: &[Key] = &[
     key("tls_key", "AUTH_TLS_KEY"),
     key("token_cache", "AUTH_TOKEN_CACHE"),
     key("trusted_proxies", "AUTH_TRUSTED_PROXIES"),
+    key("usernames", "AUTH_USERNAMES"),
 ];
 
 impl Key {

@@ -19,7 +19,7 @@ use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
 use auth_core::{
     Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, RegistrationMode,
-    Rotation, SecretKey, SecretKeys, TakenNames,
+    Rotation, SecretKey, SecretKeys, TakenNames, UsernamePolicy,
 };
 use ipnet::IpNet;
 use zeroize::Zeroizing;
@@ -28,7 +28,7 @@ pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
 use values::{
     address, bytes, count, database_pooling, duration, flag, is_local, mail_route,
-    on_check_failure, public_url, revocation_feed, revocation_stale,
+    on_check_failure, public_url, revocation_feed, revocation_stale, usernames,
 };
 
 use crate::cli::Settings;
@@ -94,6 +94,8 @@ pub struct Config {
     pub revocation_stale: StalePolicy,
     /// How many verified access tokens are remembered, if any.
     pub token_cache: Option<NonZeroUsize>,
+    /// Which usernames new users may choose.
+    pub usernames: UsernamePolicy,
     /// How many characters a new password has at least.
     pub password_min_length: usize,
     /// Words that must not make up a new password, beside the names in the public URL.
@@ -266,6 +268,7 @@ impl Config {
                 .parsed("revocation_stale", revocation_stale)?
                 .unwrap_or_default(),
             token_cache: count(sources, "token_cache", MAX_TOKEN_CACHE)?,
+            usernames: sources.parsed("usernames", usernames)?.unwrap_or_default(),
             password_min_length: password_min_length(sources)?,
             password_context: password_context(sources)?,
             breached_passwords: sources.text("breached_passwords").map(PathBuf::from),

@@ -6,7 +6,7 @@ use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
-use auth_core::{RegistrationMode, TakenNames};
+use auth_core::{RegistrationMode, TakenNames, UsernamePolicy};
 
 use super::{Config, Database, DatabasePooling, JwtKeySource, MailRoute};
 
@@ -61,6 +61,10 @@ impl Config {
                 (*algorithm, "none", path)
             }
         };
+        let usernames = match self.usernames {
+            UsernamePolicy::Unicode => "unicode",
+            _ => "ascii",
+        };
         let on_check_failure = match self.breached_passwords_on_failure {
             OnCheckFailure::Accept => "accept",
             _ => "refuse",
@@ -112,6 +116,7 @@ impl Config {
             ("AUTH_REVOCATION_FEED", feed.to_owned()),
             ("AUTH_REVOCATION_STALE", stale.to_owned()),
             ("AUTH_TOKEN_CACHE", or_default(self.token_cache, "none")),
+            ("AUTH_USERNAMES", usernames.to_owned()),
             (
                 "AUTH_PASSWORD_MIN_LENGTH",
                 format!("{} characters", self.password_min_length),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use auth_core::UsernamePolicy;
 use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
@@ -78,6 +79,14 @@ pub(super) fn on_check_failure(text: &str) -> Result<OnCheckFailure, &'static st
         "accept" => Ok(OnCheckFailure::Accept),
         "refuse" => Ok(OnCheckFailure::Refuse),
         _ => Err("must be `accept` or `refuse`"),
+    }
+}
+
+pub(super) fn usernames(text: &str) -> Result<UsernamePolicy, &'static str> {
+    match text {
+        "ascii" => Ok(UsernamePolicy::Ascii),
+        "unicode" => Ok(UsernamePolicy::Unicode),
+        _ => Err("must be `ascii` or `unicode`"),
     }
 }
 

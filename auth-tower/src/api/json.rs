@@ -85,13 +85,13 @@ impl Object {
         Self::parse(&body, names)
     }
 
-    fn parse(body: &[u8], names: &[&'static str]) -> Result<Self, ApiError> {
+    pub(super) fn parse(body: &[u8], names: &[&'static str]) -> Result<Self, ApiError> {
         let members = members(body, names).map_err(|_| ApiError::MalformedJson)?;
         let errors = FieldErrors::default();
         Ok(Self { members, errors })
     }
 
-    fn strings<const N: usize>(
+    pub(super) fn strings<const N: usize>(
         mut self,
         names: [&'static str; N],
     ) -> Result<[Zeroizing<String>; N], ApiError> {

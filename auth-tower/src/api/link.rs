@@ -261,7 +261,7 @@ impl Link {
 }
 
 /// The one field of this name in a query or form; a second one would be a guess.
-fn the_field<'a>(pairs: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
+pub(super) fn the_field<'a>(pairs: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
     let mut values = form_urlencoded::parse(pairs)
         .filter(|(found, _)| found == name)
         .map(|(_, value)| value);

@@ -97,6 +97,8 @@
 mod account;
 mod admin;
 mod future;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod health;
 mod json;
 mod jwks;

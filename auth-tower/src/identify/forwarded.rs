@@ -9,7 +9,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client that a trusted peer names: the right-most entry that is not a trusted proxy's, or the
 /// left-most if all are; `None` if it names nobody.
-pub(super) fn client(headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+pub(crate) fn client(headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     // Hardly any proxy writes `Forwarded`, so that it comes from clients where the other is there.
     let (name, address): (_, fn(&str) -> Option<IpAddr>) = if headers.contains_key(X_FORWARDED_FOR)
     {

@@ -54,5 +54,7 @@ pub(crate) mod layer;
 mod peer;
 mod service;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use forwarded::client as forwarded_client;
 pub use peer::PeerAddr;
 pub use service::Identify;

@@ -22,7 +22,7 @@ use auth_core::store::{
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
-    UserId, Username,
+    UserId, Username, UsernamePolicy,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -49,6 +49,8 @@ struct Tables {
 struct UserRow {
     user: User,
     password_hash: PasswordHash,
+    /// What the name looks like, if that matters.
+    skeleton: Option<String>,
     verification: Generation,
 }
 
@@ -72,6 +74,11 @@ impl Tables {
         if rows.any(|row| row.user.username.canonical() == name) {
             return Err(StoreError::UsernameTaken);
         }
+        if let Some(skeleton) = &new.username_skeleton
+            && self.has_skeleton(skeleton)
+        {
+            return Err(StoreError::UsernameTaken);
+        }
         let mut rows = self.users.values();
         if rows.any(|row| row.user.email.key() == new.user.email.key()) {
             return Err(StoreError::EmailTaken);
@@ -82,10 +89,16 @@ impl Tables {
         let row = UserRow {
             user: new.user.clone(),
             password_hash: new.password_hash.clone(),
+            skeleton: new.username_skeleton.clone(),
             verification: Generation::FIRST,
         };
         self.users.insert(new.user.id, row);
         Ok(())
+    }
+
+    fn has_skeleton(&self, skeleton: &str) -> bool {
+        let mut rows = self.users.values();
+        rows.any(|row| row.skeleton.as_deref() == Some(skeleton))
     }
 
     fn insert_mail(&mut self, mail: &NewMail) {
@@ -219,6 +232,31 @@ impl UserStore for MemoryStore {
         users.sort_by_key(|(key, _)| *key);
         let page = users.into_iter().take(filter.limit as usize);
         Ok(page.map(|(_, user)| user.clone()).collect())
+    }
+
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        let mut tables = self.lock();
+        let without = tables.users.values().filter(|row| row.skeleton.is_none());
+        let mut without: Vec<_> = without
+            .map(|row| (row.user.id, row.user.username.clone()))
+            .filter(|(id, _)| after.is_none_or(|last| *id > last))
+            .collect();
+        without.sort_by_key(|(id, _)| *id);
+        without.truncate(limit as usize);
+        for (id, name) in &without {
+            let skeleton = UsernamePolicy::Unicode.skeleton(name);
+            let is_free = skeleton
+                .as_deref()
+                .is_some_and(|it| !tables.has_skeleton(it));
+            if let Some(row) = tables.users.get_mut(id).filter(|_| is_free) {
+                row.skeleton = skeleton;
+            }
+        }
+        Ok(without.last().map(|(id, _)| *id))
     }
 
     async fn replace_password_hash(

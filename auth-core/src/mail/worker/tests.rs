@@ -223,6 +223,14 @@ impl UserStore for Outbox {
         unreachable!()
     }
 
+    async fn fill_username_skeletons(
+        &self,
+        _: Option<UserId>,
+        _: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        unreachable!()
+    }
+
     async fn replace_password_hash(
         &self,
         _: UserId,

@@ -8,7 +8,9 @@ use crate::store::StoreError;
 pub(super) fn store_error(error: Error) -> StoreError {
     let constraint = error.as_database_error().and_then(|e| e.constraint());
     match constraint {
-        Some("auth_users_username_taken") => StoreError::UsernameTaken,
+        Some("auth_users_username_taken" | "auth_users_skeleton_taken") => {
+            StoreError::UsernameTaken
+        }
         Some("auth_users_email_taken") => StoreError::EmailTaken,
         _ if is_mixed_up(&error) => StoreError::Unavailable(Box::new(Pooled(error))),
         _ if is_broken(&error) || is_conflict(&error) || is_refusal(&error) => {

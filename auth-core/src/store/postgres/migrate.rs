@@ -83,6 +83,11 @@ fn migrations() -> Vec<Migration> {
             "email_reservations",
             include_str!("../../../migrations/postgres/0015_email_reservations.sql"),
         ),
+        stored::migration(
+            16,
+            "users_skeleton",
+            include_str!("../../../migrations/postgres/0016_users_skeleton.sql"),
+        ),
     ]
 }
 

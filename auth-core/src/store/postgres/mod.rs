@@ -17,9 +17,13 @@ mod outbox;
 mod revocations;
 mod rows;
 mod sessions;
+mod skeletons;
 mod throttle;
 mod url;
 mod users;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::notification::again as notification_again;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,6 +28,12 @@ pub(super) fn revocation(payload: &str) -> Option<Revocation> {
     stored::revocation(&kind, subject, issued_before, expires_at).ok()
 }
 
+/// Reads a payload, and writes what it says again.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn again(text: &str) -> Option<String> {
+    payload(&revocation(text)?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Error, PgConnection, PgExecutor, PgPool, Row};
 
 use super::lookup::{Lookup, lookup};
-use super::{PostgresStore, Replay, email_changes, events, lookup, outbox, rows};
+use super::{PostgresStore, Replay, email_changes, events, lookup, outbox, rows, skeletons};
 use crate::audit::AuditEvent;
 use crate::store::batch::Batches;
 use crate::store::stored::Change;
@@ -87,6 +87,24 @@ impl UserStore for PostgresStore {
             Box::pin(select_users(connection, filter))
         })
         .await
+    }
+
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        loop {
+            let filled = self.write(
+                Replay::Safe,
+                (after, limit),
+                |connection, &(after, limit)| Box::pin(skeletons::fill(connection, after, limit)),
+            );
+            match filled.await {
+                Err(StoreError::UsernameTaken) => {}
+                other => return other,
+            }
+        }
     }
 
     async fn replace_password_hash(
@@ -178,8 +196,9 @@ pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) ->
     sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -192,6 +211,7 @@ pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) ->
     .bind(user.is_superuser)
     .bind(rows::to_sql(user.created_at)?)
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(executor)
     .await
     .map(drop)
@@ -210,8 +230,9 @@ async fn insert_first_superuser(
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9, $10
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9, $10, $11
          WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
@@ -224,6 +245,7 @@ async fn insert_first_superuser(
     .bind(user.is_active)
     .bind(rows::to_sql(user.created_at)?)
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(&mut *connection)
     .await?;
     if created.rows_affected() == 0 {

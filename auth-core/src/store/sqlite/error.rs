@@ -13,7 +13,10 @@ const UNAVAILABLE: [i32; 7] = [3, 5, 6, 8, 10, 13, 14];
 pub(super) fn store_error(error: Error) -> StoreError {
     match error.as_database_error() {
         // SQLite names the column, not the constraint.
-        Some(cause) if violates(cause, "auth_users.username_canonical") => {
+        Some(cause)
+            if violates(cause, "auth_users.username_canonical")
+                || violates(cause, "auth_users.username_skeleton") =>
+        {
             StoreError::UsernameTaken
         }
         Some(cause) if violates(cause, "auth_users.email_key") => StoreError::EmailTaken,

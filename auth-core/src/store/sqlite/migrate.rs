@@ -84,6 +84,11 @@ fn migrations() -> Vec<Migration> {
             "email_reservations",
             include_str!("../../../migrations/sqlite/0015_email_reservations.sql"),
         ),
+        stored::migration(
+            16,
+            "users_skeleton",
+            include_str!("../../../migrations/sqlite/0016_users_skeleton.sql"),
+        ),
     ]
 }
 

@@ -17,6 +17,7 @@ mod outbox;
 mod revocations;
 mod rows;
 mod sessions;
+mod skeletons;
 mod throttle;
 mod users;
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row, SqliteConnection, SqliteExecutor};
 
-use super::{SqliteStore, email_changes, events, outbox, rows};
+use super::{SqliteStore, email_changes, events, outbox, rows, skeletons};
 use crate::audit::AuditEvent;
 use crate::store::stored::Change;
 use crate::store::transaction::End;
@@ -73,6 +73,17 @@ impl UserStore for SqliteStore {
         .await
     }
 
+    async fn fill_username_skeletons(
+        &self,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Option<UserId>, StoreError> {
+        self.transact((after, limit), |connection, &(after, limit)| {
+            Box::pin(skeletons::fill(connection, after, limit))
+        })
+        .await
+    }
+
     async fn replace_password_hash(
         &self,
         id: UserId,
@@ -128,8 +139,9 @@ pub(super) async fn insert_user(
     sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )
     .bind(user.id.as_uuid())
     .bind(user.username.as_str())
@@ -142,6 +154,7 @@ pub(super) async fn insert_user(
     .bind(user.is_superuser)
     .bind(user.created_at.unix_micros())
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(executor)
     .await
     .map(drop)
@@ -173,8 +186,9 @@ async fn insert_first_superuser(
     let created = sqlx::query(
         "INSERT INTO auth_users
              (id, username, username_canonical, email, email_key, password_hash,
-              email_verified_at, is_active, is_superuser, created_at, roles)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9, ?10
+              email_verified_at, is_active, is_superuser, created_at, roles,
+              username_skeleton)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE, ?9, ?10, ?11
          WHERE NOT EXISTS (SELECT 1 FROM auth_users WHERE is_superuser)",
     )
     .bind(user.id.as_uuid())
@@ -187,6 +201,7 @@ async fn insert_first_superuser(
     .bind(user.is_active)
     .bind(user.created_at.unix_micros())
     .bind(user.roles.to_string())
+    .bind(new.username_skeleton.as_deref())
     .execute(&mut *connection)
     .await?;
     if created.rows_affected() == 0 {

@@ -19,6 +19,40 @@
 //! auth_core::store_conformance!(sqlite, fresh_store);
 //! # }
 //! ```
+//!
+//! What was acknowledged must also survive a crash: [`store_durability!`](crate::store_durability)
+//! makes a test of it. Its function gives an async function besides, which breaks the store off as
+//! hard as it knows how, and opens it again:
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")] mod example {
+//! use std::fs;
+//! use std::sync::Arc;
+//!
+//! use auth_core::store::{SqliteStore, Store};
+//!
+//! async fn store_to_crash() -> (Arc<dyn Store>, impl AsyncFnOnce() -> Arc<dyn Store>, ()) {
+//!     let folder = tempfile::tempdir().unwrap();
+//!     let store = SqliteStore::open(folder.path().join("auth.sqlite3")).await.unwrap();
+//!     store.migrate().await.unwrap();
+//!     let store: Arc<dyn Store> = Arc::new(store);
+//!     let open = Arc::clone(&store);
+//!     let crash = async move || {
+//!         // What is in the files while the store is open is all that a process leaves that dies.
+//!         let left = tempfile::tempdir().unwrap();
+//!         for file in ["auth.sqlite3", "auth.sqlite3-wal"] {
+//!             fs::copy(folder.path().join(file), left.path().join(file)).unwrap();
+//!         }
+//!         drop(open);
+//!         let file = left.keep().join("auth.sqlite3");
+//!         Arc::new(SqliteStore::open(file).await.unwrap()) as Arc<dyn Store>
+//!     };
+//!     (store, crash, ())
+//! }
+//!
+//! auth_core::store_durability!(sqlite, store_to_crash);
+//! # }
+//! ```
 #![expect(
     clippy::missing_panics_doc,
     clippy::unwrap_used,
@@ -27,6 +61,7 @@
 
 mod accounts;
 mod cancellation;
+mod durability;
 mod email_changes;
 mod enrollments;
 mod events;
@@ -45,6 +80,7 @@ use std::sync::Arc;
 
 pub use self::accounts::*;
 pub use self::cancellation::*;
+pub use self::durability::*;
 pub use self::email_changes::*;
 pub use self::enrollments::*;
 pub use self::events::*;
@@ -64,16 +100,50 @@ pub fn run<G>(
     factory: impl AsyncFnOnce() -> (Arc<dyn Store>, G),
     case: impl AsyncFnOnce(Arc<dyn Store>),
 ) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let (store, guard) = factory().await;
         case(store).await;
         drop(guard);
     });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Runs a case that crashes the store; what [`store_durability!`](crate::store_durability) calls.
+pub fn run_with_crash<C, G>(
+    factory: impl AsyncFnOnce() -> (Arc<dyn Store>, C, G),
+    case: impl AsyncFnOnce(Arc<dyn Store>, C),
+) {
+    runtime().block_on(async {
+        let (store, crash, guard) = factory().await;
+        case(store, crash).await;
+        drop(guard);
+    });
+}
+
+/// Makes a test of each [conformance](crate::testing::conformance) case that crashes the store.
+///
+/// The first argument names the module of the tests, the second the function that gives a store, an
+/// async function that crashes it and opens it again, and a guard.
+#[macro_export]
+macro_rules! store_durability {
+    ($module:ident, $factory:ident) => {
+        mod $module {
+            #[test]
+            fn s7_6_s8_5_s15_4_what_was_acknowledged_survives_a_crash() {
+                $crate::testing::conformance::run_with_crash(
+                    super::$factory,
+                    $crate::testing::conformance::s7_6_s8_5_s15_4_what_was_acknowledged_survives_a_crash,
+                );
+            }
+        }
+    };
 }
 
 /// Makes a test of each [conformance](crate::testing::conformance) case.
@@ -85,6 +155,9 @@ macro_rules! store_conformance {
         $crate::store_conformance! {
             @cases $module $factory
             s3_1_refuses_a_username_that_differs_only_in_case
+            s3_2_refuses_a_username_that_looks_like_another
+            s3_2_of_many_registrations_of_one_skeleton_one_succeeds
+            s3_2_fills_in_the_skeletons_of_users_who_were_there
             s3_4_refuses_an_address_that_differs_only_in_case
             tells_of_the_username_where_the_address_is_taken_too
             s8_5_creates_a_user_and_the_mail_or_neither
@@ -223,6 +296,19 @@ macro_rules! store_conformance {
 
 #[cfg(test)]
 mod tests {
+    /// What SECURITY requires of stores when calls race, and when the store crashes.
+    const ITEMS: [&str; 10] = [
+        "s1_2_", "s3_2_", "s5_6_", "s7_5_", "s7_6_", "s7_7_", "s7_8_", "s8_5_", "s8_9_", "s17_1_",
+    ];
+
+    #[test]
+    fn s15_4_the_suite_has_a_case_of_each_item_of_concurrency_and_durability() {
+        let (cases, _) = include_str!("mod.rs").split_once("mod tests").unwrap();
+        for item in ITEMS {
+            assert!(cases.contains(item), "no case of {item}");
+        }
+    }
+
     #[test]
     fn every_case_is_stamped() {
         let list = include_str!("mod.rs");
@@ -241,13 +327,15 @@ mod tests {
             include_str!("revocations.rs"),
             include_str!("housekeeping.rs"),
             include_str!("cancellation.rs"),
+            include_str!("durability.rs"),
         ] {
             for line in source.lines() {
                 let Some(case) = line.strip_prefix("pub async fn ") else {
                     continue;
                 };
                 let case = case.split('(').next().unwrap();
-                assert!(list.lines().any(|line| line.trim() == case), "{case}");
+                let is_listed = |line: &str| line.trim().trim_end_matches(',').ends_with(case);
+                assert!(list.lines().any(is_listed), "{case}");
             }
         }
     }

@@ -6,7 +6,7 @@ use super::fixtures::{
     CROWD, address, claim_all, create, event, hash, mail_to, new_user, now, race, user_with_address,
 };
 use crate::store::{NewSession, NewUser, Store, StoreError};
-use crate::{EmailAddress, Roles, Timestamp, User, UserId, Username};
+use crate::{EmailAddress, Roles, Timestamp, User, UserId, Username, UsernamePolicy};
 
 /// The database answers.
 pub async fn answers_the_check(store: Arc<dyn Store>) {
@@ -368,4 +368,87 @@ pub async fn s15_1_strings_are_data_whatever_they_hold(store: Arc<dyn Store>) {
         matches!(refused, Err(StoreError::EmailTaken)),
         "{refused:?}"
     );
+}
+
+/// A user whose name is compared by what it looks like.
+fn looking(name: &str) -> NewUser {
+    let user = new_user(name);
+    let skeleton = UsernamePolicy::Unicode.skeleton(&user.user.username);
+    user.with_username_skeleton(skeleton)
+}
+
+/// A name that looks like another user's is taken; names that are not compared are not.
+pub async fn s3_2_refuses_a_username_that_looks_like_another(store: Arc<dyn Store>) {
+    let modern = looking("modern");
+    store.create_user(&modern, None, &event()).await.unwrap();
+    let refused = store.create_user(&looking("modem"), None, &event()).await;
+    assert!(matches!(refused, Err(StoreError::UsernameTaken)));
+    let refused = store
+        .create_first_superuser(&looking("modem"), &event())
+        .await;
+    assert!(matches!(refused, Err(StoreError::UsernameTaken)));
+    assert!(find(&store, "modem").await.is_none());
+    create(&store, "modem").await;
+    store
+        .create_user(&looking("other"), None, &event())
+        .await
+        .unwrap();
+    create(&store, "third").await;
+}
+
+/// Of many names that look alike, one is registered.
+pub async fn s3_2_of_many_registrations_of_one_skeleton_one_succeeds(store: Arc<dyn Store>) {
+    let outcomes = race(CROWD, |index| {
+        let store = Arc::clone(&store);
+        async move {
+            // Each digit is an `l` or its likeness: a hundred names, one look.
+            let name: String = (0..7)
+                .map(|bit| if index >> bit & 1 == 0 { 'l' } else { '1' })
+                .collect();
+            store.create_user(&looking(&name), None, &event()).await
+        }
+    })
+    .await;
+    let created = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(created, 1);
+    for refused in outcomes.into_iter().filter_map(Result::err) {
+        assert!(matches!(refused, StoreError::UsernameTaken), "{refused:?}");
+    }
+}
+
+/// Users who were there before get their skeletons in batches, each skeleton the first of its users;
+/// to fill them in again changes nothing.
+pub async fn s3_2_fills_in_the_skeletons_of_users_who_were_there(store: Arc<dyn Store>) {
+    for name in ["modern", "modem", "alice", "bob", "bill", "bi11", "carol"] {
+        create(&store, name).await;
+    }
+    for _ in 0..2 {
+        let mut last = None;
+        let mut batches = 0;
+        loop {
+            last = store.fill_username_skeletons(last, 2).await.unwrap();
+            batches += 1;
+            assert!(batches < 10, "it goes on for ever");
+            if last.is_none() {
+                break;
+            }
+        }
+    }
+    for name in ["rnodern", "aIice", "bi1l", "caroI"] {
+        let refused = store.create_user(&looking(name), None, &event()).await;
+        assert!(matches!(refused, Err(StoreError::UsernameTaken)), "{name}");
+    }
+    store
+        .create_user(&looking("dave"), None, &event())
+        .await
+        .unwrap();
+    // Nobody lost the name, also not who looks like another.
+    for name in ["modern", "modem", "bill", "bi11"] {
+        assert!(find(&store, name).await.is_some(), "{name}");
+    }
+}
+
+async fn find(store: &Arc<dyn Store>, name: &str) -> Option<User> {
+    let found = store.find_credentials(&name.parse().unwrap()).await;
+    found.unwrap().map(|(user, _)| user)
 }

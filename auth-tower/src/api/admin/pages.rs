@@ -5,7 +5,7 @@
 
 use auth_core::audit::{AuditEvent, EventReport};
 use auth_core::store::{EventFilter, UserFilter, UserSearch};
-use auth_core::{User, UserId};
+use auth_core::{FieldErrors, User, UserId};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Response, StatusCode, Uri};
@@ -48,13 +48,9 @@ struct Events<'a> {
 
 impl Call<'_> {
     pub(super) async fn list_users(&self, uri: &Uri) -> Result<Response<ApiBody>, ApiError> {
-        let mut query = Query::read(uri, &["search", "cursor", "limit"]);
-        let mut filter = UserFilter::default();
-        filter.search = UserSearch::of(&query.text("search").unwrap_or_default());
-        filter.after = query.parsed("cursor", NO_CURSOR, |text| key_in(text, &filter.search));
-        let limit = limit(&mut query);
-        query.finish()?;
-        filter.limit = limit + 1;
+        let mut filter = user_filter(uri)?;
+        let limit = filter.limit;
+        filter.limit += 1;
         let mut page = self.administration.list_users(self.by, &filter).await?;
         let next = cut(&mut page, limit).map(|last| cursor_after(last, &filter.search));
         let users = page.iter().map(UserDocument::of).collect();
@@ -62,29 +58,47 @@ impl Call<'_> {
     }
 
     pub(super) async fn list_events(&self, uri: &Uri) -> Result<Response<ApiBody>, ApiError> {
-        let mut query = Query::read(uri, &["user", "kind", "cursor", "limit"]);
-        let mut filter = EventFilter::default();
-        filter.user = query.parsed("user", "must be the id of a user", |text| {
-            text.parse::<UserId>().ok()
-        });
-        filter.kind = query.parsed("kind", "must be the name of a kind of event", |text| {
-            let is_name = text
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            is_name.then(|| text.to_owned())
-        });
-        filter.before = query.parsed("cursor", NO_CURSOR, |text| {
-            URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
-        });
-        let limit = limit(&mut query);
-        query.finish()?;
-        filter.limit = limit + 1;
+        let mut filter = event_filter(uri)?;
+        let limit = filter.limit;
+        filter.limit += 1;
         let mut page = self.administration.list_events(self.by, &filter).await?;
         let next = cut(&mut page, limit).map(|last: &AuditEvent| URL_SAFE_NO_PAD.encode(last.id));
         let events = page.iter().map(EventReport::of).collect();
         let page = Events { events, next };
         Ok(response::serialized(StatusCode::OK, &page))
     }
+}
+
+/// Which users a query asks for.
+pub(in crate::api) fn user_filter(uri: &Uri) -> Result<UserFilter, FieldErrors> {
+    let mut query = Query::read(uri, &["search", "cursor", "limit"]);
+    let mut filter = UserFilter::default();
+    filter.search = UserSearch::of(&query.text("search").unwrap_or_default());
+    filter.after = query.parsed("cursor", NO_CURSOR, |text| key_in(text, &filter.search));
+    filter.limit = limit(&mut query);
+    query.finish()?;
+    Ok(filter)
+}
+
+/// Which events a query asks for.
+pub(in crate::api) fn event_filter(uri: &Uri) -> Result<EventFilter, FieldErrors> {
+    let mut query = Query::read(uri, &["user", "kind", "cursor", "limit"]);
+    let mut filter = EventFilter::default();
+    filter.user = query.parsed("user", "must be the id of a user", |text| {
+        text.parse::<UserId>().ok()
+    });
+    filter.kind = query.parsed("kind", "must be the name of a kind of event", |text| {
+        let is_name = text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_name.then(|| text.to_owned())
+    });
+    filter.before = query.parsed("cursor", NO_CURSOR, |text| {
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+    });
+    filter.limit = limit(&mut query);
+    query.finish()?;
+    Ok(filter)
 }
 
 /// The length of a page.
