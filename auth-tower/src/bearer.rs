@@ -44,8 +44,10 @@ fn credentials(headers: &HeaderMap) -> Credentials<'_> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Credentials::Absent;
     }
-    if is_b64token(rest) {
-        Credentials::Token(rest)
+    // RFC 6750 section 2.1: `"Bearer" 1*SP b64token`.
+    let token = rest.trim_start_matches(' ');
+    if is_b64token(token) {
+        Credentials::Token(token)
     } else {
         Credentials::Malformed
     }
@@ -90,6 +92,18 @@ mod tests {
     }
 
     #[test]
+    fn s6_16_one_or_more_spaces_stand_before_the_token() {
+        for spaces in [1, 2, 5] {
+            let headers = headers(&[&format!("Bearer{}a.b", " ".repeat(spaces))]);
+            assert_eq!(
+                credentials(&headers),
+                Credentials::Token("a.b"),
+                "{spaces} spaces"
+            );
+        }
+    }
+
+    #[test]
     fn s6_16_exactly_one_header_counts() {
         for values in [
             ["Bearer a", "Bearer a"],
@@ -105,7 +119,8 @@ mod tests {
         for value in [
             "Bearer",
             "Bearer ",
-            "Bearer  a",
+            "Bearer  ",
+            "Bearer \ta",
             "Bearer a b",
             "Bearer a,b",
             "Bearer =",
