@@ -5,11 +5,13 @@ use std::fmt;
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::blanks::without_blanks;
+
 /// A username, valid and with its canonical form.
 ///
 /// By default the rule of Django, ASCII part: 1 to 150 of letters, digits and `@ . + - _`. Two
 /// names with the same [canonical form](Self::canonical) are the same name, also where `==` tells
-/// apart how they were typed.
+/// apart how they were typed. Blanks around a name are not part of it.
 ///
 /// ```
 /// use auth_core::Username;
@@ -59,7 +61,7 @@ impl Username {
     /// Reads a name for a look-up, as the login does: anything that could be a canonical name.
     #[must_use]
     pub fn for_lookup(typed: &str) -> Option<Self> {
-        let canonical = canonical(typed.chars().take(Self::MAX_CHARS + 1));
+        let canonical = canonical(without_blanks(typed).chars().take(Self::MAX_CHARS + 1));
         let typed = canonical.clone();
         let plausible = !canonical.is_empty()
             && canonical.chars().count() <= Self::MAX_CHARS
@@ -72,6 +74,7 @@ impl std::str::FromStr for Username {
     type Err = UsernameError;
 
     fn from_str(typed: &str) -> Result<Self, UsernameError> {
+        let typed = without_blanks(typed);
         if typed.is_empty() {
             return Err(UsernameError::Empty);
         }
@@ -156,7 +159,7 @@ mod tests {
         assert!("a.B+c-d_e@1".parse::<Username>().is_ok());
         for name in [
             "a b",
-            " a",
+            "a\u{a0}b",
             "a\t",
             "pаypal",
             "é",
@@ -172,6 +175,20 @@ mod tests {
                 "{name:?}"
             );
         }
+    }
+
+    #[test]
+    fn fault_b5_blanks_around_a_name_are_not_part_of_it() {
+        for typed in [" Alice", "Alice ", "\u{a0}\u{3000} Alice  "] {
+            let parsed: Username = typed.parse().unwrap();
+            assert_eq!(parsed.as_str(), "Alice", "{typed:?}");
+            let found = Username::for_lookup(typed).unwrap();
+            assert_eq!(found.canonical(), "alice", "{typed:?}");
+        }
+        assert_eq!(" ".parse::<Username>(), Err(UsernameError::Empty));
+        let longest = format!(" {} ", "a".repeat(150));
+        assert!(longest.parse::<Username>().is_ok());
+        assert!(Username::for_lookup(&longest).is_some());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::blocklist::is_common;
 use super::breached::{BreachedPasswords, OnCheckFailure};
 use super::normal::normalise;
 use super::{Password, PasswordProblem};
+use crate::blanks::without_blanks;
 
 /// A name that must not make up a password has at least this many characters.
 const MIN_NAME_CHARS: usize = 4;
@@ -132,6 +133,7 @@ impl PasswordPolicy {
             problems.push(PasswordProblem::Common);
         }
         let local_part = email.rsplit_once('@').map_or(email, |(local, _)| local);
+        let (username, email) = (without_blanks(username), without_blanks(email));
         let names = [username, email, local_part];
         let mut names = names
             .into_iter()
@@ -332,6 +334,7 @@ mod tests {
             assert_eq!(problems, [PasswordProblem::Predictable], "{password}");
         }
         for password in [
+            "wonder wonder",
             "alice.w-potato",
             "potatowonder",
             "hqhqhqhq",
@@ -349,6 +352,14 @@ mod tests {
             let (policy, password) = (policy.clone(), Password::new(password));
             async move { policy.check(&password, username, "").await }
         };
+    #[tokio::test]
+    async fn s2_7_blanks_around_a_name_make_it_no_other() {
+        let password = Password::new("alice.w-1");
+        let policy = PasswordPolicy::default();
+        let problems = policy.check(&password, " alice.w ", " wonder@land.example");
+        assert_eq!(problems.await, Err(vec![PasswordProblem::Predictable]));
+    }
+
         let whole = problems("kvq", "KVQ").await;
         assert_eq!(whole, Err(vec![TOO_SHORT, PasswordProblem::Predictable]));
         assert_eq!(problems("kvqkvqkvq", "kvq").await, Ok(()));
