@@ -15,6 +15,7 @@ mod foreign;
 #[cfg(feature = "breached-passwords")]
 mod hash_lines;
 mod hasher;
+mod joined;
 mod memory;
 mod normal;
 mod params;
