@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
+use std::time::Duration;
 
 use auth_core::RequestContext;
 use auth_tower::{ApiError, IdentifyLayer};
@@ -19,8 +20,8 @@ use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Level, Span};
+use tower_http::trace::TraceLayer;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::body::RequestBody;
@@ -68,7 +69,7 @@ where
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(span)
-                .on_response(DefaultOnResponse::new().level(Level::INFO))
+                .on_response(log_response)
                 // Refusals of ours are logged where they arise, with their cause.
                 .on_failure(()),
         )
@@ -126,6 +127,23 @@ async fn answer<S, B>(
     limits: Limits,
 ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>
 where
+/// A client that is over its budget would fill the disk with lines; the audit trail counts its refusals.
+fn log_response<B>(response: &Response<B>, latency: Duration, _: &Span) {
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                latency = format_args!("{} ms", latency.as_millis()),
+                status = response.status().as_u16(),
+                "finished processing request"
+            )
+        };
+    }
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS => line!(debug),
+        _ => line!(info),
+    }
+}
+
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Send,
     S::Future: Send,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
