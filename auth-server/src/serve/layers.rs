@@ -6,7 +6,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use auth_core::RequestContext;
-use auth_tower::{ApiError, IdentifyLayer};
+use auth_tower::drain::DrainBody;
+use auth_tower::{ApiError, CorsLayer, DrainLayer, IdentifyLayer};
 use bytes::Bytes;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -36,11 +37,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Two years, as browsers' preload lists ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Puts the layers around a service: request ids, the client, the log, panics, time limits, framing.
+/// Puts the layers around a service: the rest of the body, request ids, the client, the log, other
+/// origins, panics, time limits, framing.
 pub(super) fn around<S, B>(
     service: S,
     limits: &Limits,
     identify: IdentifyLayer,
+    cors: Option<CorsLayer>,
     hsts: bool,
     route_of: Option<RouteOf>,
 ) -> impl Service<
@@ -62,6 +65,8 @@ where
 {
     let limits = *limits;
     ServiceBuilder::new()
+        // Outermost, so that whatever refuses leaves no connection in doubt.
+        .layer(DrainLayer::new())
         .option_layer(route_of.map(|route_of| CountLayer { route_of }))
         .map_request(without_request_id)
         .layer(SetRequestIdLayer::new(REQUEST_ID, RandomId))
@@ -78,6 +83,7 @@ where
             STRICT_TRANSPORT_SECURITY,
             hsts.then_some(HSTS),
         ))
+        .option_layer(cors)
         .layer(CatchPanicLayer::custom(panicked))
         .service(service_fn(move |request| {
             answer(service.clone(), request, limits)
@@ -121,12 +127,6 @@ fn span<B>(request: &Request<B>) -> Span {
     )
 }
 
-async fn answer<S, B>(
-    service: S,
-    request: Request<Incoming>,
-    limits: Limits,
-) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>
-where
 /// A client that is over its budget would fill the disk with lines; the audit trail counts its refusals.
 fn log_response<B>(response: &Response<B>, latency: Duration, _: &Span) {
     macro_rules! line {
@@ -144,6 +144,12 @@ fn log_response<B>(response: &Response<B>, latency: Duration, _: &Span) {
     }
 }
 
+async fn answer<S, B>(
+    service: S,
+    request: Request<DrainBody<Incoming>>,
+    limits: Limits,
+) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>
+where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Send,
     S::Future: Send,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
