@@ -5,11 +5,14 @@ use std::str::FromStr;
 
 use email_address::Options;
 
+use crate::blanks::without_blanks;
+
 /// An e-mail address, valid, with the key that decides whether two addresses are the same.
 ///
 /// The spelling is kept for display and for delivery; the [key](Self::key) is lower case, with
 /// the domain in its ASCII form (IDNA). Dots and `+` tags count: they are a provider's business.
 /// Two addresses with one key are the same address, also where `==` tells apart how they were typed.
+/// Blanks around an address are not part of it.
 ///
 /// ```
 /// use auth_core::EmailAddress;
@@ -55,6 +58,7 @@ impl FromStr for EmailAddress {
     type Err = EmailError;
 
     fn from_str(typed: &str) -> Result<Self, EmailError> {
+        let typed = without_blanks(typed);
         if typed.len() > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
@@ -175,6 +179,19 @@ mod tests {
             "a@example.org,b@example.org",
         ] {
             assert_eq!(key(address), Err(EmailError::Syntax), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn fault_b5_blanks_around_an_address_are_not_part_of_it() {
+        for typed in [
+            " Bob@example.org",
+            "Bob@example.org ",
+            "\u{a0}Bob@example.org\u{2003}",
+        ] {
+            let parsed: EmailAddress = typed.parse().unwrap();
+            assert_eq!(parsed.as_str(), "Bob@example.org", "{typed:?}");
+            assert_eq!(parsed.key(), "bob@example.org", "{typed:?}");
         }
     }
 

@@ -100,7 +100,8 @@
 mod account;
 mod administration;
 pub mod audit;
-pub mod claims;
+pub mod blanks;
+mod claims;
 mod client_network;
 mod clock;
 mod context;

@@ -8,6 +8,8 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection;
 use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection};
 
+use crate::blanks::without_blanks;
+
 /// A username, valid and with its canonical form.
 ///
 /// `parse` keeps the rule of Django, ASCII part: 1 to 150 letters, digits and `@ . + - _`; letters of
@@ -63,7 +65,7 @@ impl Username {
     /// Reads a name for a look-up, as the login does: anything that could be a canonical name.
     #[must_use]
     pub fn for_lookup(typed: &str) -> Option<Self> {
-        let typed = trim(typed);
+        let typed = without_blanks(typed);
         let cut = typed.char_indices().nth(Self::MAX_CHARS + 1);
         let typed = cut.map_or(typed, |(end, _)| typed.split_at(end).0);
         let canonical = canonical(typed);
@@ -83,12 +85,6 @@ impl std::str::FromStr for Username {
     }
 }
 
-/// Without the white space around it: S3.2. A line break or a tab is a control character, and stays
-/// to be refused.
-pub(crate) fn trim(typed: &str) -> &str {
-    typed.trim_matches(|c: char| c.is_whitespace() && !c.is_control())
-}
-
 /// The form of [`Username::canonical`], which is its own canonical form.
 fn canonical(typed: &str) -> Box<str> {
     /// Few characters take a second round, and none is known to take a third.
@@ -105,9 +101,13 @@ fn canonical(typed: &str) -> Box<str> {
 }
 
 fn fold(name: &str) -> String {
-    let folded: String = trim(name).nfkc().default_case_fold().nfkc().collect();
+    let folded: String = without_blanks(name)
+        .nfkc()
+        .default_case_fold()
+        .nfkc()
+        .collect();
     // What was one character may have white space at its ends now.
-    trim(&folded).to_owned()
+    without_blanks(&folded).to_owned()
 }
 
 impl fmt::Display for Username {
@@ -160,7 +160,7 @@ impl UsernamePolicy {
     ///
     /// [`UsernameError`] says what is wrong with it.
     pub fn parse(self, typed: &str) -> Result<Username, UsernameError> {
-        let typed = trim(typed);
+        let typed = without_blanks(typed);
         if typed.is_empty() {
             return Err(UsernameError::Empty);
         }

@@ -103,6 +103,64 @@ async fn s5_4_behind_an_unnamed_proxy_nobody_is_limited_by_address_and_the_start
     assert!(!log.contains(r#""client":"#), "{log}");
 }
 
+/// How many events of a kind `auth-server events` prints, and the last of them.
+fn events_of(folder: &std::path::Path, kind: &str) -> (usize, String) {
+    let printed = run(
+        folder,
+        &["events", "--kind", kind, "--json", "--limit", "10000"],
+        &[],
+    );
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let last = printed.lines().next().unwrap_or_default();
+    (printed.lines().count(), last.to_owned())
+}
+
+#[tokio::test]
+async fn s19_4_a_flood_of_refusals_is_counted_and_hides_no_failed_login() {
+    const FLOOD: usize = 3_000;
+    const LOGINS: usize = 40;
+    let server = Server::start(&[ON, ("AUTH_TRUSTED_PROXIES", "127.0.0.1")]);
+    let folder = server.folder();
+    let http = Client::new();
+    let post = async |path: &str, client: String, body: String| {
+        let request = http
+            .post(server.url(path))
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", client)
+            .body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let flood = async {
+        let mut refused = 0;
+        for _ in 0..FLOOD {
+            let client = "198.51.100.1".to_owned();
+            let status = post("/api/register/resend/", client, "{}".to_owned()).await;
+            refused += usize::from(status == 429);
+        }
+        refused
+    };
+    let logins = async {
+        for number in 0..LOGINS {
+            let body = format!(r#"{{"username":"user{number}","password":"{PASSWORD}"}}"#);
+            let client = format!("203.0.113.{number}");
+            assert_eq!(post("/api/auth/token/", client, body).await, 401);
+        }
+    };
+    let (refused, ()) = futures_util::join!(flood, logins);
+    assert!(refused > FLOOD / 2, "{refused}");
+    let (_, _, log) = server.stop();
+    assert_eq!(events_of(folder.path(), "login_refused").0, LOGINS);
+    assert_eq!(events_of(folder.path(), "request_throttled").0, 1);
+    let (counts, count) = events_of(folder.path(), "refusals_counted");
+    assert_eq!(counts, 1, "{count}");
+    let expected = format!(r#""refusals":{},"#, refused - 1);
+    assert!(count.contains(&expected), "{expected} in {count}");
+    assert!(count.contains(r#""client":"198.51.100.1""#), "{count}");
+    let lines = log.lines().filter(|line| line.contains("198.51.100.1"));
+    let lines = lines.count();
+    assert!(lines < 100, "{lines} lines of the flood");
+}
+
 #[tokio::test]
 async fn without_throttling_there_are_no_budgets() {
     let server = Server::start(&[("AUTH_THROTTLE", "off")]);

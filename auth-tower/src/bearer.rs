@@ -46,8 +46,10 @@ fn credentials(headers: &HeaderMap) -> Credentials<'_> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Credentials::Absent;
     }
-    if is_b64token(rest) {
-        Credentials::Token(rest)
+    // RFC 6750 section 2.1: `"Bearer" 1*SP b64token`.
+    let token = rest.trim_start_matches(' ');
+    if is_b64token(token) {
+        Credentials::Token(token)
     } else {
         Credentials::Malformed
     }
@@ -126,6 +128,8 @@ mod tests {
             "Bearer",
             "Bearer ",
             "Bearer a ",
+            "Bearer  ",
+            "Bearer \ta",
             "Bearer a b",
             "Bearer a,b",
             "Bearer =",

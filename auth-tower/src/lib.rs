@@ -95,6 +95,8 @@
 //! | [`verify`] | bearer token to principal |
 //! | [`require`] | roles, and rights that must hold now |
 //! | `jwks` | the keys of another issuer, for services that only verify, with the feature `jwks-client` |
+//! | `cors` | calls from pages of other origins, with the feature `cors` |
+//! | `drain` | the rest of a refused request's body, with the feature `drain` |
 //! | [`mount`] | the endpoints in front of a service |
 //! | `axum` | extractors and `IntoResponse`, with the feature `axum` |
 //! | `warp` | filters, with the feature `warp` |
@@ -105,9 +107,11 @@
 //! | feature | default | what |
 //! |---|---|---|
 //! | `axum` | | extractors and `IntoResponse` |
+//! | `cors` | | `CorsLayer`: exact origins from which pages may call |
+//! | `drain` | | `DrainLayer`: no refusal breaks a kept-alive connection |
 //! | `openapi` | | the description of the endpoints (OpenAPI 3.1), and a page of it |
 //!
-//! What tower-http has (timeouts, request ids, CORS, tracing) is left to tower-http.
+//! What tower-http has (timeouts, request ids, tracing) is left to tower-http.
 
 pub mod api;
 #[cfg(feature = "axum")]
@@ -116,6 +120,10 @@ mod bearer;
 mod body;
 pub mod budgets;
 mod context;
+#[cfg(feature = "cors")]
+pub mod cors;
+#[cfg(feature = "drain")]
+pub mod drain;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -134,6 +142,10 @@ pub mod warp;
 
 pub use api::service::AuthApi;
 pub use body::{ApiBody, ResponseBody};
+#[cfg(feature = "cors")]
+pub use cors::layer::CorsLayer;
+#[cfg(feature = "drain")]
+pub use drain::layer::DrainLayer;
 pub use error::ApiError;
 pub use identify::layer::IdentifyLayer;
 pub use mount::layer::MountLayer;

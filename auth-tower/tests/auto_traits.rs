@@ -24,6 +24,14 @@ const _: () = {
     is_cloned::<Verify<()>>();
     is_cloned::<RequireRole<()>>();
     is_cloned::<RequireSuperuser<()>>();
+    #[cfg(feature = "cors")]
+    is_cloned::<auth_tower::CorsLayer>();
+    #[cfg(feature = "cors")]
+    is_cloned::<auth_tower::cors::Cors<()>>();
+    #[cfg(feature = "drain")]
+    is_cloned::<auth_tower::DrainLayer>();
+    #[cfg(feature = "drain")]
+    is_cloned::<auth_tower::drain::Drain<()>>();
     is_shared::<ApiBody>();
     is_shared::<ResponseBody<()>>();
     is_shared::<ApiError>();

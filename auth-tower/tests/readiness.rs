@@ -78,6 +78,40 @@ async fn identifying_is_as_ready_as_the_inner_service() {
     assert_eq!(response.unwrap().status(), 200);
 }
 
+#[cfg(feature = "cors")]
+#[tokio::test]
+async fn letting_other_origins_in_is_as_ready_as_the_inner_service() {
+    let layer = auth_tower::CorsLayer::new(["https://app.example.org".parse().unwrap()]);
+    let (mut service, mut handle): (_, Handle) = mock::spawn_layer(layer);
+    for origin in ["https://app.example.org", "https://evil.example"] {
+        handle.allow(0);
+        assert!(service.poll_ready().is_pending());
+        handle.allow(1);
+        assert!(service.poll_ready().is_ready());
+        let request = with(good(), "origin", origin);
+        let (response, ()) = tokio::join!(service.call(request), reply(&mut handle));
+        assert_eq!(response.unwrap().status(), 200);
+    }
+}
+
+#[cfg(feature = "drain")]
+#[tokio::test]
+async fn draining_is_as_ready_as_the_inner_service() {
+    use auth_tower::drain::DrainBody;
+    type Handle = mock::Handle<Request<DrainBody<Full<Bytes>>>, Response<Full<Bytes>>>;
+    let (mut service, mut handle): (_, Handle) = mock::spawn_layer(auth_tower::DrainLayer::new());
+    handle.allow(0);
+    assert!(service.poll_ready().is_pending());
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let reply = async {
+        let (_, answer) = handle.next_request().await.unwrap();
+        answer.send_response(done());
+    };
+    let (response, ()) = tokio::join!(service.call(good()), reply);
+    assert_eq!(response.unwrap().status(), 200);
+}
+
 #[tokio::test]
 async fn a_refusal_does_not_reach_the_inner_service() {
     let (mut service, mut handle): (_, Handle) = mock::spawn_layer(VerifyLayer::new(verifier()));

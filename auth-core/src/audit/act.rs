@@ -144,6 +144,18 @@ pub enum AuditAct {
         /// The budget that was used up.
         budget: Cow<'static, str>,
     },
+    /// A refusal came again and again, and was not listed but the first time.
+    #[non_exhaustive]
+    RefusalsCounted {
+        /// The [kind](Self::kind) of the refusal.
+        act: Cow<'static, str>,
+        /// Its [reason](Self::reason).
+        code: Option<Cow<'static, str>>,
+        /// How many came that were not listed.
+        refusals: u64,
+        /// In how many seconds they came.
+        seconds: u64,
+    },
     /// The keys that sign and verify access tokens are others than before.
     #[non_exhaustive]
     KeysChanged {
@@ -202,6 +214,7 @@ impl AuditAct {
             Self::AccountChangeRefused { .. } => "account_change_refused",
             Self::AccessDenied { .. } => "access_denied",
             Self::RequestThrottled { .. } => "request_throttled",
+            Self::RefusalsCounted { .. } => "refusals_counted",
             Self::KeysChanged { .. } => "keys_changed",
             Self::EventsLost { .. } => "events_lost",
             Self::Unknown => "unknown",
@@ -221,7 +234,8 @@ impl AuditAct {
             | Self::AdministrationRefused { .. }
             | Self::AccountChangeRefused { .. }
             | Self::AccessDenied { .. }
-            | Self::RequestThrottled { .. } => Outcome::Refused,
+            | Self::RequestThrottled { .. }
+            | Self::RefusalsCounted { .. } => Outcome::Refused,
             Self::EventsLost { .. } => Outcome::Failed,
             _ => Outcome::Done,
         }
@@ -241,6 +255,7 @@ impl AuditAct {
             Self::LoginRefused { rule } => Some(rule.as_str()),
             Self::ReuseDetected { reuse, .. } => Some(reuse.as_str()),
             Self::RequestThrottled { budget } => Some(budget),
+            Self::RefusalsCounted { act, .. } => Some(act),
             _ => None,
         }
     }
@@ -396,7 +411,15 @@ mod tests {
                 code: code.clone(),
             },
             AuditAct::AccessDenied { code: code.clone() },
-            AuditAct::RequestThrottled { budget: code },
+            AuditAct::RequestThrottled {
+                budget: code.clone(),
+            },
+            AuditAct::RefusalsCounted {
+                act: "request_throttled".into(),
+                code: Some(code),
+                refusals: 7,
+                seconds: 60,
+            },
             AuditAct::KeysChanged {
                 key_ids: vec!["a".to_owned()],
             },

@@ -5,10 +5,15 @@
 //! stored, so that the table does not grow with traffic. Every event, stored or not, also goes to
 //! `tracing` (target `auth_core::audit`) and to the host's [`AuditHook`].
 //!
+//! A refusal that costs its sender little and comes again within a minute is not listed again, but counted:
+//! one [`RefusalsCounted`](AuditAct::RefusalsCounted) when a minute has passed without another, or every ten
+//! minutes while it goes on. So nobody can make the trail grow at will.
+//!
 //! No event holds a password, a token, a hash, a link or what somebody typed as a name.
 
 mod act;
 mod event;
+mod repetitions;
 mod report;
 mod trail;
 mod writer;

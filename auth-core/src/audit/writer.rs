@@ -12,13 +12,17 @@ const BATCH: usize = 500;
 /// How long the writer waits after the store has failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often the writer looks for counts that are due.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
 /// How long a shutdown tries to store what is left.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Stores the events that belong to no transaction, such as refused logins; run one on each node.
 ///
-/// Up to 10,000 events wait for it; more are counted and told as one
-/// [`EventsLost`](super::AuditAct::EventsLost).
+/// Up to 2,000 events of each kind wait for it; more are counted and told as one
+/// [`EventsLost`](super::AuditAct::EventsLost). Repeated refusals are counted from the second on, and their
+/// count is stored when it is [due](super).
 #[derive(Debug)]
 pub struct AuditWriter {
     trail: Arc<AuditTrail>,
@@ -49,6 +53,7 @@ impl AuditWriter {
                 biased;
                 () = &mut shutdown => break,
                 () = self.trail.wake.notified(), if pause.is_zero() => {}
+                () = tokio::time::sleep(LOOK_EVERY), if pause.is_zero() => {}
                 () = tokio::time::sleep(pause), if !pause.is_zero() => {}
             }
             pause = match self.write(&mut unwritten).await {
@@ -62,6 +67,7 @@ impl AuditWriter {
                 }
             };
         }
+        unwritten.extend(self.trail.take_last(self.clock.now()));
         let rest = self.write(&mut unwritten);
         if !matches!(tokio::time::timeout(SHUTDOWN_GRACE, rest).await, Ok(Ok(()))) {
             tracing::error!("audit events were not stored before the end");

@@ -2,9 +2,10 @@
 
 use super::Inner;
 use crate::audit::{Actor, AuditAct, AuditEvent};
+use crate::blanks::without_blanks;
 use crate::mail::MailKind;
 use crate::store::{NewMail, NewUser};
-use crate::username::{skeleton, trim};
+use crate::username::skeleton;
 use crate::{
     AuthError, EmailAddress, EmailProof, FieldErrors, Password, PasswordHash, Registration,
     RequestContext, User, UserId, Username,
@@ -107,7 +108,11 @@ impl Inner {
         let password = registration.password;
         let problems = self
             .policy
-            .check(&password, trim(&registration.username), &registration.email)
+            .check(
+                &password,
+                without_blanks(&registration.username),
+                &registration.email,
+            )
             .await;
         for problem in problems.err().into_iter().flatten() {
             errors.add("password", problem.to_string());

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::joined::is_joined;
+
 /// The words, lower case, sorted by bytes, one a line; `common.LICENSE.txt` tells where they come
 /// from: 20,000 passwords compiled by Royce Williams, by way of Django (BSD licence).
 ///
@@ -9,29 +11,47 @@ use std::cmp::Ordering;
 /// pages that a search touches are ever loaded.
 static COMMON: &str = include_str!("common.txt");
 
-/// Whether a case-folded password is common: a word of the list, one repeated, or one of these
-/// with nothing but digits behind it.
+/// Whether a case-folded password is common: a word of the list, or one repeated, or with nothing but digits
+/// behind it; or [joined](super::joined) of two words, or of runs.
 ///
 /// A number with digits behind it is just a number, so digits follow only what is more than
 /// digits: a list with `1234` in it would else refuse a tenth of a thousand of all numbers.
 pub(super) fn is_common(folded: &str) -> bool {
-    if is_listed_or_repeated(folded) {
+    if is_weak_or_repeated(folded) {
         return true;
     }
     let stem = folded.trim_end_matches(|c: char| c.is_ascii_digit());
     let is_number = stem.is_empty();
     !is_number
-        && (stem.len()..folded.len())
-            .filter_map(|end| folded.get(..end))
-            .any(is_listed_or_repeated)
+        && (is_joined(stem)
+            || (stem.len()..folded.len())
+                .filter_map(|end| folded.get(..end))
+                .any(is_listed_or_repeated))
+}
+
+/// Whether it is a word of the list with a letter in it: such are the parts of joined passwords.
+pub(super) fn is_listed_word(text: &str) -> bool {
+    text.contains(char::is_alphabetic) && is_listed(COMMON, text)
+}
+
+/// How many bytes the longest word of the list has.
+pub(super) const LONGEST_WORD: usize = 21;
+
+fn is_weak_or_repeated(text: &str) -> bool {
+    is_joined(text) || repeats(text, |word| is_listed(COMMON, word) || is_joined(word))
 }
 
 fn is_listed_or_repeated(text: &str) -> bool {
-    is_listed(COMMON, text)
+    repeats(text, |word| is_listed(COMMON, word))
+}
+
+/// Whether a text is one of these words, once or more often.
+fn repeats(text: &str, is_one: impl Fn(&str) -> bool) -> bool {
+    is_one(text)
         || (1..=text.len() / 2)
             .filter(|length| text.len().is_multiple_of(*length))
             .filter_map(|length| text.get(..length))
-            .any(|word| is_repetition(text, word) && is_listed(COMMON, word))
+            .any(|word| is_repetition(text, word) && is_one(word))
 }
 
 fn is_repetition(text: &str, word: &str) -> bool {
@@ -72,6 +92,12 @@ mod tests {
         assert!(words.iter().all(|word| *fold(word) == **word));
         let long = words.iter().filter(|word| word.chars().count() >= 8);
         assert!(long.count() >= 3000);
+    }
+
+    #[test]
+    fn no_word_is_longer_than_the_longest() {
+        let longest = COMMON.lines().map(str::len).max().unwrap();
+        assert_eq!(longest, LONGEST_WORD);
     }
 
     #[test]

@@ -79,9 +79,11 @@ impl PasswordHasher {
     /// [`Password::MAX_BYTES`] never matches and costs no hash, whoever the user is.
     ///
     /// With the feature `foreign-hashes`, a hash of another system is verified as that system does,
-    /// against the password as it was typed; a match is [`Verification::MatchOutdated`]. It costs
-    /// what that system made it cost, so that the time tells a user who was imported and has not
-    /// logged in since from one who does not exist.
+    /// against the password as it was typed; a match is [`Verification::MatchOutdated`].
+    ///
+    /// A hash of another system, or of cheaper parameters than the current ones, costs a current one as well:
+    /// the time never tells its user from one who does not exist by being shorter, but may by being
+    /// longer, until the user logs in.
     ///
     /// # Errors
     ///

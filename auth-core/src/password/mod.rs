@@ -17,6 +17,7 @@ pub(crate) mod fuzzing;
 #[cfg(feature = "breached-passwords")]
 mod hash_lines;
 mod hasher;
+mod joined;
 mod memory;
 mod normal;
 mod params;

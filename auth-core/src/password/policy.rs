@@ -11,6 +11,7 @@ use super::blocklist::is_common;
 use super::breached::{BreachedPasswords, OnCheckFailure};
 use super::normal::normalise;
 use super::{Password, PasswordProblem};
+use crate::blanks::without_blanks;
 
 /// A name that must not make up a password has at least this many characters.
 const MIN_NAME_CHARS: usize = 4;
@@ -24,7 +25,8 @@ const MIN_OTHER_CHARS: usize = 6;
 /// - No control characters (RFC 8265 section 4.2.2): they come from a stray line end rather than
 ///   from a keyboard, and lock their owner out. Everything else is allowed, spaces and emoji too.
 /// - No common password, whatever its case: none of the 19,000 of a built-in list, repeated or
-///   followed by digits or not.
+///   followed by digits or not; no two of its words joined, and no runs along the alphabet, the digits or
+///   a keyboard (`docs/decisions/`, 52).
 /// - Not the username, the e-mail address, its local part or a name of the service, whatever the
 ///   case, and not one of these with fewer than 6 other characters.
 /// - Not in a set of breached passwords, if there is [one](Self::with_breached_passwords).
@@ -131,6 +133,7 @@ impl PasswordPolicy {
         if is_common(&folded) {
             problems.push(PasswordProblem::Common);
         }
+        let (username, email) = (without_blanks(username), without_blanks(email));
         let local_part = email.rsplit_once('@').map_or(email, |(local, _)| local);
         let names = [username, email, local_part];
         let mut names = names
@@ -305,6 +308,12 @@ mod tests {
             "1234567890",
             "iloveyou",
             "Пароль2026",
+            "123456789012345",
+            "AbcDefGhiJklMnop",
+            "QwertyUiopAsdfghjkl",
+            "PasswordQwerty",
+            "passwordqwerty2026",
+            "passwordqwertypasswordqwerty",
         ] {
             assert_eq!(
                 check(password).await,
@@ -325,6 +334,7 @@ mod tests {
             "WONDER-99",
             "12wonder345",
             "wonder.wonder.wonder",
+            "wonder wonder",
             "acmecloud",
             "ACMEcloud2026!",
         ] {
@@ -333,13 +343,21 @@ mod tests {
         }
         for password in [
             "alice.w-potato",
-            "potatowonder",
+            "potato-wonder",
             "hqhqhqhq",
             "hq potato",
             "AcmeCloud potato",
         ] {
             assert_eq!(check_with(&policy, password).await, [], "{password}");
         }
+    }
+
+    #[tokio::test]
+    async fn s2_7_blanks_around_a_name_make_it_no_other() {
+        let password = Password::new("alice.w-1");
+        let policy = PasswordPolicy::default();
+        let problems = policy.check(&password, " alice.w ", " wonder@land.example");
+        assert_eq!(problems.await, Err(vec![PasswordProblem::Predictable]));
     }
 
     #[tokio::test]

@@ -64,6 +64,11 @@ impl Recipe {
     }
 
     /// Verifies a password; without a hash to verify it against, at the cost of a current one.
+    ///
+    /// A hash that was made at less cost than today's costs a current one as well, so that the time never
+    /// tells a user who has not logged in since the cost was raised from nobody (S4.2). So does one of
+    /// another system, whose cost cannot be compared. Right or wrong makes no difference: a
+    /// deactivated user is answered alike.
     pub(super) fn verify(
         &self,
         memory: &mut Memory,
@@ -82,6 +87,10 @@ impl Recipe {
                 hash.is_of(password, |hash| self.is_of(memory, password, hash))?
             }
         });
+        if !self.costs_enough(&hash) {
+            let current = self.blank(&[0; SALT_BYTES])?;
+            std::hint::black_box(self.compute(memory, password, &current)?);
+        }
         Ok(match is_usable & is_equal {
             false => Verification::Mismatch,
             true if hash.own().is_some_and(|hash| self.is_current(hash)) => Verification::Match,
@@ -138,6 +147,14 @@ impl Recipe {
             [] => Ok(None),
             id => self.peppers.find(id).map(Some).ok_or(Unusable::Pepper),
         }
+    }
+
+    /// Whether a verification fills as much memory, as often, as with the current parameters.
+    fn costs_enough(&self, hash: &StoredHash) -> bool {
+        let cost = |memory_kib, passes| u64::from(memory_kib) * u64::from(passes);
+        let current = cost(self.params.memory_kib(), self.params.passes());
+        hash.own()
+            .is_some_and(|hash| cost(hash.params.m_cost(), hash.params.t_cost()) >= current)
     }
 
     fn is_current(&self, hash: &Argon2Hash) -> bool {
@@ -370,6 +387,45 @@ mod tests {
             assert_eq!(outcome, Verification::Mismatch);
             assert_eq!(memory.filled(), 32);
         }
+    }
+
+    #[test]
+    fn s4_2_an_outdated_hash_never_costs_less_than_a_current_one() {
+        let old = plain();
+        let stored = hash(&old);
+        let raised = Recipe {
+            params: Argon2Params::default(),
+            ..plain()
+        };
+        let current = 19_456;
+        for password in [PASSWORD, "wrong"] {
+            let mut memory = Memory::new(current);
+            let stored = raised.read(&stored);
+            let _ = raised.verify(&mut memory, password, stored).unwrap();
+            assert_eq!(memory.filled(), current, "{password}");
+        }
+        // One that costs more than a current one costs nothing beside.
+        let costly = hash(&raised);
+        let mut memory = Memory::new(32);
+        let stored = old.read(&costly);
+        let _ = old.verify(&mut memory, "wrong", stored).unwrap();
+        assert_eq!(
+            memory.filled(),
+            0,
+            "the block of another size is fetched for it alone"
+        );
+    }
+
+    #[cfg(feature = "foreign-hashes")]
+    #[test]
+    fn s4_2_a_hash_of_another_system_never_costs_less_than_a_current_one() {
+        let recipe = plain();
+        let stored = "pbkdf2_sha256$1000$seasalt$eqzXM4cI1KNAYzK5NLsX7Y1chtNYi51YpnxDdpDx8Lg=";
+        let mut memory = memory();
+        let stored = recipe.read(&PasswordHash::from_stored(stored));
+        assert!(stored.is_some());
+        let _ = recipe.verify(&mut memory, "wrong", stored).unwrap();
+        assert_eq!(memory.filled(), 32);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use auth_core::Timestamp;
-use auth_core::audit::{AuditEvent, EventReport};
+use auth_core::audit::{AuditAct, AuditEvent, EventReport};
 use auth_core::store::EventFilter;
 use serde_json::json;
 
@@ -70,6 +70,9 @@ pub(super) fn line(event: &AuditEvent) -> String {
         }
     };
     add("reason", event.act.reason().map(str::to_owned));
+    if let AuditAct::RefusalsCounted { refusals, .. } = event.act {
+        add("refusals", Some(refusals.to_string()));
+    }
     add("actor", Some(event.actor.to_string()));
     add("user", event.user.map(|id| id.to_string()));
     add("session", event.session.map(|id| id.to_string()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use auth_core::store::StoreError;
 use auth_core::{AuthError, Engine};
 use auth_tower::budgets::RequestBudgets;
-use auth_tower::{AuthApi, IdentifyLayer};
+use auth_tower::{AuthApi, CorsLayer, IdentifyLayer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -107,7 +107,12 @@ pub(super) async fn run(
     let settings = ServeSettings {
         hsts: tls.is_some() || config.behind_tls_proxy,
         tls,
-        limits: Limits::default(),
+        limits: Limits {
+            keep_alive: config.keep_alive,
+            ..Limits::default()
+        },
+        cors: (!config.cors_origins.is_empty())
+            .then(|| CorsLayer::new(config.cors_origins.iter().cloned())),
         identify: identify(&config),
         route_of: observer.is_some().then_some(AuthApi::route_of),
         proxies: config.trusted_proxies,

@@ -21,6 +21,7 @@ use auth_core::{
     Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, RegistrationMode,
     Rotation, SecretKey, SecretKeys, TakenNames, UsernamePolicy,
 };
+use auth_tower::cors::Origin as CorsOrigin;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
@@ -32,6 +33,7 @@ use values::{
 };
 
 use crate::cli::Settings;
+use crate::serve::Limits;
 
 /// A login looks at all sessions of its user.
 const MAX_SESSIONS: u32 = 10_000;
@@ -43,6 +45,9 @@ const MAX_TOKEN_CACHE: usize = 1_000_000;
 const ACCEPTED_MIN_LENGTHS: RangeInclusive<usize> = PasswordPolicy::MIN_CHARS..=40;
 
 const DATABASE_CONNECTIONS: RangeInclusive<u32> = 2..=1_000;
+
+/// How long a connection may be kept between requests.
+const KEEP_ALIVES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 
 const MAX_REFRESH_TTL: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
@@ -122,6 +127,10 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Whether a proxy in front of the server does TLS.
     pub behind_tls_proxy: bool,
+    /// How long a connection is kept between requests.
+    pub keep_alive: Duration,
+    /// From which origins pages may call.
+    pub cors_origins: Vec<CorsOrigin>,
     /// The largest body of a request, in bytes.
     pub max_body: usize,
     /// The groups of endpoints that are served beside the documented ones.
@@ -298,6 +307,8 @@ impl Config {
                 })?,
             tls: tls(sources)?,
             behind_tls_proxy: flag(sources, "behind_tls_proxy")?.unwrap_or(false),
+            keep_alive: keep_alive(sources)?,
+            cors_origins: cors_origins(sources)?,
             max_body: sources.parsed("max_body", bytes)?.unwrap_or(16 * 1024),
             endpoints: endpoints(sources)?,
             log: sources.text("log").unwrap_or("info").to_owned(),
@@ -585,6 +596,22 @@ fn tls(sources: &Sources) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
         (Some(_), None) => Err(problem("tls_key", "is needed where AUTH_TLS_CERT is set")),
         (None, Some(_)) => Err(problem("tls_cert", "is needed where AUTH_TLS_KEY is set")),
     }
+}
+
+fn keep_alive(sources: &Sources) -> Result<Duration, ConfigError> {
+    let keep_alive = duration(sources, "keep_alive")?.unwrap_or(Limits::default().keep_alive);
+    if !KEEP_ALIVES.contains(&keep_alive) {
+        return Err(problem("keep_alive", "must be from 1s to 1h"));
+    }
+    Ok(keep_alive)
+}
+
+fn cors_origins(sources: &Sources) -> Result<Vec<CorsOrigin>, ConfigError> {
+    let origins = sources.list("cors_origins").map(|origin| {
+        let refused = |error| problem("cors_origins", format_args!("`{origin}`: {error}"));
+        origin.parse().map_err(refused)
+    });
+    origins.collect()
 }
 
 fn endpoints(sources: &Sources) -> Result<Vec<EndpointGroup>, ConfigError> {

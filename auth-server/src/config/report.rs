@@ -31,6 +31,8 @@ impl Config {
             .iter()
             .map(ToString::to_string)
             .collect();
+        let cors_origins = self.cors_origins.iter().map(ToString::to_string);
+        let cors_origins: Vec<String> = cors_origins.collect();
         let feed = match (self.revocation_feed, self.database_pooling) {
             (RevocationDelivery::Poll, _) | (_, DatabasePooling::Transaction) => "poll",
             _ => "listen",
@@ -157,6 +159,8 @@ impl Config {
                     .unwrap_or_default(),
             ),
             ("AUTH_BEHIND_TLS_PROXY", self.behind_tls_proxy.to_string()),
+            ("AUTH_KEEP_ALIVE", duration(self.keep_alive)),
+            ("AUTH_CORS_ORIGINS", cors_origins.join(",")),
             ("AUTH_MAX_BODY", format!("{} bytes", self.max_body)),
             ("AUTH_ENDPOINTS", endpoints.join(",")),
             ("AUTH_LOG", self.log.clone()),

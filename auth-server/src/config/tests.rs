@@ -59,6 +59,8 @@ fn nothing_configured_is_the_documented_default() {
     assert!(config.breached_passwords.is_none() && config.templates.is_none());
     assert_eq!(config.breached_passwords_on_failure, OnCheckFailure::Refuse);
     assert_eq!(config.max_body, 16 * 1024);
+    assert_eq!(config.keep_alive, Duration::from_secs(75));
+    assert!(config.cors_origins.is_empty());
     assert_eq!(config.revocation_feed, RevocationDelivery::Notify);
     assert_eq!(config.revocation_stale, StalePolicy::Accept);
     assert_eq!(config.token_cache, None);
@@ -173,6 +175,13 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8,everywhere"),
         ("AUTH_TLS_CERT", "cert.pem"),
         ("AUTH_ENDPOINTS", "accounts"),
+        ("AUTH_KEEP_ALIVE", "0"),
+        ("AUTH_KEEP_ALIVE", "2h"),
+        ("AUTH_KEEP_ALIVE", "75"),
+        ("AUTH_CORS_ORIGINS", "*"),
+        ("AUTH_CORS_ORIGINS", "null"),
+        ("AUTH_CORS_ORIGINS", "https://app.example.org, null"),
+        ("AUTH_CORS_ORIGINS", "https://app.example.org/"),
         ("AUTH_MAX_BODY", "1GiB"),
         ("AUTH_MAX_BODY", "12"),
         ("AUTH_MAX_BODY", "99999999999999999999MiB"),
@@ -187,6 +196,26 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
             "{variable}: {message}"
         );
     }
+}
+
+#[test]
+fn s10_5_the_origins_of_pages_are_listed_exactly() {
+    let listed = "https://app.example.org, http://localhost:5173";
+    let config = load(&[("AUTH_CORS_ORIGINS", listed)]).unwrap();
+    let origins: Vec<_> = config
+        .cors_origins
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        origins,
+        ["https://app.example.org", "http://localhost:5173"]
+    );
+    let refused = load(&[("AUTH_CORS_ORIGINS", "https://app.example.org,*")]).unwrap_err();
+    assert!(
+        refused.contains("`*`: `*` is refused: each origin must be listed exactly"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use auth_tower::drain::DrainBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -15,12 +16,12 @@ pin_project! {
     /// A body that fails with [`io::ErrorKind::TimedOut`] when its next piece does not come in time.
     pub struct RequestBody {
         #[pin]
-        body: TimeoutBody<Incoming>,
+        body: TimeoutBody<DrainBody<Incoming>>,
     }
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: Duration) -> Self {
+    pub(super) fn new(body: DrainBody<Incoming>, limit: Duration) -> Self {
         Self {
             body: TimeoutBody::new(limit, body),
         }

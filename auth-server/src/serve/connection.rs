@@ -3,10 +3,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use auth_tower::identify::PeerAddr;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,9 +22,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt as _};
 
-use super::activity::Activity;
+use super::activity::{Activity, Ended, IdleLimits};
 use super::limits::Limits;
 use super::tasks::Spawner;
+use super::wire::Wire;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How much longer a connection is kept than its client is told, so that a request which the client
+/// sends at the last moment does not meet a closed one.
+const KEEP_ALIVE_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves connections, all with one service.
 #[derive(Clone)]
@@ -54,7 +63,8 @@ where
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read)
+            // It would count the idle time in; `Activity` tells the two apart.
+            .header_read_timeout(None)
             .max_headers(limits.headers)
             .max_buf_size(limits.header_bytes);
         builder
@@ -104,13 +114,23 @@ where
     {
         let activity = Activity::default();
         let requests = activity.clone();
+        let keep_alive = keep_alive(self.limits.keep_alive);
+        let stream = Wire::new(stream, activity.clone(), self.limits, self.spawner);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddr::new(peer));
-            let under_way = requests.begin();
+            let version = request.version();
+            let under_way = requests.begin(version == Version::HTTP_2);
             let answer = self.service.clone().oneshot(request);
+            let keep_alive = keep_alive.clone();
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
                 drop(under_way);
+                if let Ok(answer) = &mut answer
+                    && version <= Version::HTTP_11
+                    && !answer.headers().contains_key(CONNECTION)
+                {
+                    answer.headers_mut().insert(KEEP_ALIVE, keep_alive);
+                }
                 answer
             }
         });
@@ -118,17 +138,30 @@ where
             .builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
+        let limits = IdleLimits {
+            headers: self.limits.header_read,
+            keep_alive: self.limits.keep_alive.saturating_add(KEEP_ALIVE_GRACE),
+        };
         tokio::select! {
             served = watcher.watch(connection) => {
                 if let Err(error) = served {
                     tracing::debug!(%peer, %error, "a connection broke off");
                 }
             }
-            () = activity.end(self.limits.idle) => {
-                tracing::debug!(%peer, "an idle connection was closed");
+            ended = activity.end(limits) => match ended {
+                Ended::Idle => tracing::debug!(%peer, "an idle connection was closed"),
+                Ended::SlowHeaders => {
+                    tracing::debug!(%peer, "a connection was closed: its headers took too long");
+                }
             }
         }
     }
+}
+
+/// Tells a client how long it may leave a connection idle, which Node's agents and others heed.
+fn keep_alive(limit: Duration) -> HeaderValue {
+    HeaderValue::try_from(format!("timeout={}", limit.as_secs()))
+        .expect("a number is a header's value")
 }
 
 /// The stream after the handshake, if it succeeds in time.

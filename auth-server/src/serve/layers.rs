@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
+use std::time::Duration;
 
 use auth_core::RequestContext;
-use auth_tower::{ApiError, IdentifyLayer};
+use auth_tower::drain::DrainBody;
+use auth_tower::{ApiError, CorsLayer, DrainLayer, IdentifyLayer};
 use bytes::Bytes;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -19,8 +21,8 @@ use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Level, Span};
+use tower_http::trace::TraceLayer;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::body::RequestBody;
@@ -35,11 +37,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Two years, as browsers' preload lists ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Puts the layers around a service: request ids, the client, the log, panics, time limits, framing.
+/// Puts the layers around a service: the rest of the body, request ids, the client, the log, other
+/// origins, panics, time limits, framing.
 pub(super) fn around<S, B>(
     service: S,
     limits: &Limits,
     identify: IdentifyLayer,
+    cors: Option<CorsLayer>,
     hsts: bool,
     route_of: Option<RouteOf>,
 ) -> impl Service<
@@ -61,6 +65,8 @@ where
 {
     let limits = *limits;
     ServiceBuilder::new()
+        // Outermost, so that whatever refuses leaves no connection in doubt.
+        .layer(DrainLayer::new())
         .option_layer(route_of.map(|route_of| CountLayer { route_of }))
         .map_request(without_request_id)
         .layer(SetRequestIdLayer::new(REQUEST_ID, RandomId))
@@ -68,7 +74,7 @@ where
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(span)
-                .on_response(DefaultOnResponse::new().level(Level::INFO))
+                .on_response(log_response)
                 // Refusals of ours are logged where they arise, with their cause.
                 .on_failure(()),
         )
@@ -77,6 +83,7 @@ where
             STRICT_TRANSPORT_SECURITY,
             hsts.then_some(HSTS),
         ))
+        .option_layer(cors)
         .layer(CatchPanicLayer::custom(panicked))
         .service(service_fn(move |request| {
             answer(service.clone(), request, limits)
@@ -120,9 +127,26 @@ fn span<B>(request: &Request<B>) -> Span {
     )
 }
 
+/// A client that is over its budget would fill the disk with lines; the audit trail counts its refusals.
+fn log_response<B>(response: &Response<B>, latency: Duration, _: &Span) {
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                latency = format_args!("{} ms", latency.as_millis()),
+                status = response.status().as_u16(),
+                "finished processing request"
+            )
+        };
+    }
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS => line!(debug),
+        _ => line!(info),
+    }
+}
+
 async fn answer<S, B>(
     service: S,
-    request: Request<Incoming>,
+    request: Request<DrainBody<Incoming>>,
     limits: Limits,
 ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>
 where

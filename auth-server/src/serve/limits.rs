@@ -6,15 +6,21 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How long the headers of a request may take, from the connection or the last answer on
-    /// (10 seconds). It also ends idle connections of HTTP/1.
+    /// How long the headers of a request may take, from the beginning of the connection or from their
+    /// first byte on (10 seconds).
     pub header_read: Duration,
     /// How long the next piece of a body may take (15 seconds).
     pub body_read: Duration,
     /// How long a request may take from its headers to the headers of the answer (30 seconds).
     pub request: Duration,
-    /// How long a connection may be without a request under way (60 seconds), whatever it sends.
-    pub idle: Duration,
+    /// How long a connection is kept between requests (75 seconds), as its client is told; with HTTP/2
+    /// whatever it sends. It is closed a second later.
+    pub keep_alive: Duration,
+    /// How long a connection that we have closed is read on, so that its client can read the answer
+    /// (5 seconds).
+    pub linger: Duration,
+    /// How many bytes are read then at most (16 MiB).
+    pub linger_bytes: usize,
     /// How long the TLS handshake may take (10 seconds).
     pub handshake: Duration,
     /// How long a stop waits for the requests under way (30 seconds).
@@ -40,7 +46,9 @@ impl Default for Limits {
             header_read: Duration::from_secs(10),
             body_read: Duration::from_secs(15),
             request: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
+            linger: Duration::from_secs(5),
+            linger_bytes: 16 * 1024 * 1024,
             handshake: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(30),
             connections: 10_000,

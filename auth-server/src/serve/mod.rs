@@ -10,6 +10,7 @@ mod limits;
 mod slots;
 mod tasks;
 mod tls;
+mod wire;
 
 use std::convert::Infallible;
 use std::io;
@@ -17,7 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_tower::IdentifyLayer;
+use auth_tower::{CorsLayer, IdentifyLayer};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -43,6 +44,8 @@ pub struct ServeSettings {
     pub tls: Option<Tls>,
     /// Whether to tell browsers to come by TLS only.
     pub hsts: bool,
+    /// From which origins pages may call; without it from none.
+    pub cors: Option<CorsLayer>,
     /// How to find out who the clients are.
     pub identify: IdentifyLayer,
     /// Names the route of a path, to [count](metrics) requests by; without it none is counted.
@@ -80,6 +83,7 @@ pub async fn serve<S, B>(
         service,
         &limits,
         settings.identify,
+        settings.cors,
         settings.hsts,
         settings.route_of,
     );

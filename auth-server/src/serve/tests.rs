@@ -27,7 +27,7 @@ fn limits() -> Limits {
         header_read: LONG,
         body_read: LONG,
         request: LONG,
-        idle: LONG,
+        keep_alive: LONG,
         handshake: LONG,
         shutdown_grace: LONG,
         ..Limits::default()
@@ -148,7 +148,8 @@ async fn s12_5_a_panic_answers_500_in_the_error_format_and_the_server_goes_on() 
 #[tokio::test]
 async fn s12_2_a_connection_without_requests_is_closed_whatever_it_sends() {
     let limits = Limits {
-        idle: SHORT,
+        header_read: SHORT,
+        keep_alive: SHORT,
         ..limits()
     };
     let running = Running::start(service_fn(fine), limits, None).await;
@@ -175,6 +176,86 @@ async fn s12_2_a_client_that_sends_no_headers_is_cut_off() {
         received.is_empty() || received.starts_with("HTTP/1.1 408 "),
         "{received}"
     );
+}
+
+#[tokio::test]
+async fn s12_2_an_idle_connection_outlives_the_limit_of_headers() {
+    let limits = Limits {
+        header_read: Duration::from_millis(200),
+        ..limits()
+    };
+    let running = Running::start(service_fn(fine), limits, None).await;
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    answers_200(&mut idle).await;
+    // Its headers begin after the other connection is idle, and are cut off.
+    running.exchange(b"GET / HT").await;
+    answers_200(&mut idle).await;
+}
+
+/// Has a request answered on a connection that is kept.
+async fn answers_200(stream: &mut TcpStream) {
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let received = in_time(read_answer(stream)).await;
+    assert!(received.starts_with("HTTP/1.1 200 OK\r\n"), "{received}");
+}
+
+/// Reads an answer without a body.
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut received = String::new();
+    while !received.ends_with("\r\n\r\n") {
+        let mut piece = [0; 1024];
+        let length = stream.read(&mut piece).await.unwrap();
+        assert_ne!(length, 0, "closed after {received:?}");
+        received.push_str(str::from_utf8(piece.get(..length).unwrap()).unwrap());
+    }
+    received
+}
+
+#[tokio::test]
+async fn s19_6_an_answer_waits_for_a_body_that_nobody_reads() {
+    let (called, mut calls) = mpsc::unbounded_channel();
+    let service = service_fn(move |request| {
+        called.send(()).unwrap();
+        fine(request)
+    });
+    let running = Running::start(service, limits(), None).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    for (header, body) in [
+        ("Content-Length: 5", "hello"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+    ]
+    .repeat(20)
+    {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        in_time(calls.recv()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let received = in_time(read_answer(&mut stream)).await;
+        assert!(received.starts_with("HTTP/1.1 200 OK\r\n"), "{received}");
+        assert!(!received.contains("connection: close"), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn s19_6_over_http_2_a_refusal_ends_its_stream_only() {
+    let running = Running::start(service_fn(fine), limits(), None).await;
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    let client = client.build().unwrap();
+    let url = format!("http://{}/", running.address);
+    // The first is read to its end, the second is not.
+    for length in [1_000, 1_000_000] {
+        for _ in 0..20 {
+            let request = client.post(&url).body("x".repeat(length));
+            let answer = in_time(request.send()).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert!(!answer.headers().contains_key("connection"));
+            assert!(!answer.headers().contains_key("keep-alive"));
+        }
+    }
+    running.stop().await;
 }
 
 #[tokio::test]

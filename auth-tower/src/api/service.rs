@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use auth_core::{
-    AccessTokenVerifier, Account, Administration, AuthError, AuthService, ClientNetwork, Engine,
-    Enrollment, RegistrationMode, RequestContext,
+    AccessTokenVerifier, Account, Administration, AuthError, AuthService, Engine, Enrollment,
+    RegistrationMode, RequestContext,
 };
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
@@ -17,7 +17,7 @@ use super::pages::PageTemplates;
 use super::route::{Endpoint, Group, Route};
 use super::{health, jwks};
 use crate::body::ApiBody;
-use crate::budgets::{Limited, Limiters, RequestBudgets};
+use crate::budgets::{Client, Limited, Limiters, RequestBudgets};
 use crate::error::ApiError;
 
 /// The endpoints of the login API.
@@ -171,11 +171,17 @@ impl AuthApi {
         let (Some(limiters), Some(client)) = (&self.limiters, context.client) else {
             return Ok(());
         };
-        let client = ClientNetwork::of(client);
-        limiters.spend(on, client).map_err(|wait| {
+        limiters.spend(on, Client::of(client)).map_err(|wait| {
             self.auth.note_throttled(on.name(), context);
             AuthError::too_many_attempts(wait).into()
         })
+    }
+
+    /// Takes note that somebody at the client's network has proved to be a user.
+    pub(super) fn know(&self, context: &RequestContext) {
+        if let (Some(limiters), Some(client)) = (&self.limiters, context.client) {
+            limiters.know(Client::of(client));
+        }
     }
 
     async fn answer<B>(&self, request: Request<B>) -> Response<ApiBody>

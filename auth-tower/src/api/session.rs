@@ -61,6 +61,7 @@ impl AuthApi {
         let password = Password::new(mem::take(&mut *password));
         let login = Login::new(mem::take(&mut *username), password);
         let pair = self.auth.log_in(login, &context).await?;
+        self.know(&context);
         let tokens = TokenPair {
             access_token: pair.access_token.expose(),
             refresh_token: pair.refresh_token.expose(),
@@ -81,6 +82,7 @@ impl AuthApi {
         context.idempotency_key = idempotency_key(request.headers())?;
         let [token] = json::fields(request, self.max_body, ["refresh_token"]).await?;
         let refreshed = self.auth.refresh(&token, &context).await?;
+        self.know(&context);
         let tokens = Refreshed {
             access_token: refreshed.access_token.expose(),
             refresh_token: refreshed.refresh_token.as_ref().map(|next| next.expose()),

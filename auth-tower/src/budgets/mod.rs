@@ -23,11 +23,19 @@
 //! The client is the one that [`IdentifyLayer`](crate::IdentifyLayer) has found; without the layer,
 //! and where the client is unknown, there is no budget.
 //!
+//! # Sites
+//!
+//! A subscriber of IPv6 may hold a /48, which is 65,536 networks. So a /48 has budgets as well, sixteen times
+//! those of a network; a network that has nothing left takes nothing from its neighbours.
+//!
 //! # Memory
 //!
-//! A budget takes 64 KiB, however many clients there are: a network counts in one of 8,192 cells,
-//! which a randomly keyed hash picks. Nothing is ever evicted, so no flood of other addresses gives
-//! a client that was refused its budget back; two networks in one cell share theirs.
+//! The budgets take 5 MiB at most, however many clients there are, and next to nothing with few: each has tables
+//! of fixed size, in which a network counts in one cell of each of four rows of 8,192, which a randomly keyed hash picks, and the cell that was
+//! used least decides. Nothing is ever evicted, so no flood of other addresses gives a client that was
+//! refused its budget back. A flood of tens of thousands of sites makes the tables refuse too much,
+//! but not to users: networks from which somebody has logged in or refreshed a session, up to 32,768 of them,
+//! have tables of their own.
 //!
 //! # Example
 //!
@@ -47,11 +55,14 @@
 //! ```
 
 mod cells;
+mod client;
+mod known;
 mod limiters;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub(crate) use client::Client;
 pub(crate) use limiters::{Limited, Limiters};
 
 /// So many requests at once, and one more after each interval.
