@@ -43,7 +43,8 @@ impl AccountStore for PostgresStore {
         self.run(Replay::Unsafe, || {
             delete(&self.pool, self.delivery, id, ending, event)
         })
-        .await?
+        .await
+        .map_err(stored::refused_deletion)?
         .into()
     }
 }

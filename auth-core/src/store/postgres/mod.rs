@@ -11,6 +11,7 @@ mod lease;
 mod lookup;
 mod migrate;
 mod notification;
+mod operator;
 mod outbox;
 mod revocations;
 mod rows;

@@ -31,7 +31,8 @@ impl AccountStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let outcome = delete(&self.writer, id, ending, event).await;
         self.tell_of_revocations();
-        outcome.map_err(store_error)?.into()
+        let outcome = outcome.map_err(store_error);
+        outcome.map_err(stored::refused_deletion)?.into()
     }
 }
 
