@@ -1,4 +1,4 @@
-//! Reading the keys of access tokens anew, on SIGHUP.
+//! Reading the keys of access tokens and the TLS certificate again, on SIGHUP.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,20 +12,30 @@ use crate::config::Config;
 use crate::error::CommandError;
 use crate::node;
 use crate::output::causes;
+use crate::serve::Tls;
 use crate::signals::Hangups;
 
-/// Replaces the keys of a running engine.
-pub(super) struct KeyReload {
+type Outcome<T> = Result<T, CommandError>;
+
+/// Replaces the keys of a running engine, and the certificate that is served.
+pub(super) struct Reload {
     settings: Settings,
     engine: Engine,
+    tls: Option<Tls>,
     key_ids: Vec<String>,
 }
 
-impl KeyReload {
-    pub(super) fn new(settings: Settings, engine: Engine, keys: &JwtKeys) -> Self {
+impl Reload {
+    pub(super) fn new(
+        settings: Settings,
+        engine: Engine,
+        keys: &JwtKeys,
+        tls: Option<Tls>,
+    ) -> Self {
         Self {
             settings,
             engine,
+            tls,
             key_ids: ids(keys),
         }
     }
@@ -38,22 +48,42 @@ impl KeyReload {
                 () = &mut end => return,
                 () = hangups.next() => {}
             }
-            match self.read().await {
+            let (keys, tls) = match self.read().await {
+                Ok(read) => read,
+                Err(error) => (Err(error), Ok(())),
+            };
+            match keys {
                 Ok(keys) => self.replace(&keys).await,
                 Err(error) => tracing::error!(
                     error = causes(&error),
                     "the keys cannot be reloaded: those from before stay in use"
                 ),
             }
+            match tls {
+                Ok(()) => {
+                    if self.tls.is_some() {
+                        tracing::info!("TLS certificate reloaded");
+                    }
+                }
+                Err(error) => tracing::error!(
+                    error = causes(&error),
+                    "the TLS certificate cannot be reloaded: the one from before is served"
+                ),
+            }
         }
     }
 
-    /// Only the keys of access tokens are read, whatever else has changed in the settings.
-    async fn read(&self) -> Result<JwtKeys, CommandError> {
-        let settings = self.settings.clone();
+    /// Only keys and certificate are read, whatever else has changed in the settings; one of them
+    /// may fail alone.
+    async fn read(&self) -> Result<(Outcome<JwtKeys>, Outcome<()>), CommandError> {
+        let (settings, tls) = (self.settings.clone(), self.tls.clone());
         let read = tokio::task::spawn_blocking(move || {
             let config = Config::load(&settings, environment())?;
-            node::jwt_keys(&config)
+            let renewed = match (tls, node::tls_files(&config)) {
+                (Some(tls), Some(files)) => tls.reload(&files).map_err(CommandError::from),
+                _ => Ok(()),
+            };
+            Ok((node::jwt_keys(&config), renewed))
         });
         read.await.map_err(CommandError::Interrupted)?
     }
