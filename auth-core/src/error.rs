@@ -58,6 +58,9 @@ pub enum AuthError {
     /// Nobody could administer any more.
     #[error("this is the last active superuser")]
     LastSuperuser,
+    /// The host's own data needs the user.
+    #[error("other data refers to this user")]
+    UserInUse(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// More password hashing is waiting than the machine can do in time.
     #[error("the service is busy, try again shortly")]
     #[non_exhaustive]
@@ -120,6 +123,7 @@ impl AuthError {
             Self::EmailTaken => "email_taken",
             Self::NotFound => "not_found",
             Self::LastSuperuser => "last_superuser",
+            Self::UserInUse(_) => "user_in_use",
             Self::Overloaded { .. } => "overloaded",
             Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::Storage(StoreError::Unavailable(_))
@@ -136,6 +140,7 @@ impl From<StoreError> for AuthError {
             StoreError::UsernameTaken => Self::UsernameTaken,
             StoreError::EmailTaken => Self::EmailTaken,
             StoreError::LastSuperuser => Self::LastSuperuser,
+            StoreError::UserInUse(table) => Self::UserInUse(table),
             other => Self::Storage(other),
         }
     }

@@ -100,8 +100,8 @@
 mod account;
 mod administration;
 pub mod audit;
-pub mod blanks;
-mod claims;
+mod blanks;
+pub mod claims;
 mod client_network;
 mod clock;
 mod context;

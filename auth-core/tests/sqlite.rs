@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{
-    Ending, NewSession, NewUser, SessionRotation, SessionStore, SqliteStore, Store, StoreError,
-    UserStore,
+    AccountStore, Ending, NewSession, NewUser, SessionRotation, SessionStore, SqliteStore, Store,
+    StoreError, UserStore,
 };
 use auth_core::{
     Generation, PasswordHash, RequestContext, RevocationReason, Timestamp, User, UserId,
@@ -213,4 +213,39 @@ async fn a_commit_that_fails_is_not_acknowledged() {
     revoked.unwrap_err();
     let found = store.find_session(session.id).await.unwrap().unwrap();
     assert_eq!(found.revoked_at, None);
+}
+
+#[tokio::test]
+async fn fault_d11_a_foreign_key_of_the_host_that_forbids_a_deletion_says_so() {
+    let (folder, store) = migrated().await;
+    let alice = alice();
+    store.create_user(&alice, None, &event()).await.unwrap();
+    let mut host = connect(folder.path()).await;
+    for statement in [
+        "CREATE TABLE notes (author BLOB NOT NULL REFERENCES auth_users (id))",
+        "INSERT INTO notes (author) SELECT id FROM auth_users",
+    ] {
+        sqlx::query(statement).execute(&mut host).await.unwrap();
+    }
+    let ending = Ending::new(RevocationReason::Administrative, NOW, NOW);
+    let deleted = store.delete_user(alice.user.id, &ending, &event()).await;
+    assert!(
+        matches!(deleted, Err(StoreError::UserInUse(_))),
+        "{deleted:?}"
+    );
+    let kept = store.find_user(alice.user.id).await.unwrap().unwrap();
+    assert!(kept.is_active, "nothing was changed");
+}
+
+#[tokio::test]
+async fn fault_d11_whether_there_is_a_superuser_is_known() {
+    let (_folder, store) = migrated().await;
+    store.create_user(&alice(), None, &event()).await.unwrap();
+    assert!(!store.has_superuser().await.unwrap());
+    let email = "op@example.org".parse().unwrap();
+    let mut op = User::new(UserId::generate(), "op".parse().unwrap(), email, NOW);
+    op.is_superuser = true;
+    let op = NewUser::new(op, PasswordHash::from_stored("hash"));
+    store.create_user(&op, None, &event()).await.unwrap();
+    assert!(store.has_superuser().await.unwrap());
 }

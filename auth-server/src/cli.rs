@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use auth_core::audit::AuditAct;
 use auth_core::signature::Algorithm;
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use uuid::Uuid;
 
 /// An authentication server: registration, e-mail verification, login, refresh, logout.
 ///
@@ -59,6 +62,10 @@ pub enum Command {
     /// on SIGHUP.
     #[command(subcommand)]
     Keys(Keys),
+    /// List the mails that are owed, let those that were given up be tried again, and show those
+    /// that were written into a folder.
+    #[command(subcommand)]
+    Mails(Mails),
     /// Report the effective settings, and try the database and the mail server.
     Check,
     /// Print the audit trail, the latest event first.
@@ -268,6 +275,48 @@ pub struct ChosenKey {
     pub id: String,
 }
 
+/// What to do with mails.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Mails {
+    /// List the mails that wait, and those that were given up, the oldest first.
+    List(ListMails),
+    /// Try mails again that were given up.
+    Retry(RetryMails),
+    /// Show a mail in the folder of AUTH_MAIL, with its link.
+    Show(ShowMail),
+}
+
+/// The flags of `mails list`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ListMails {
+    /// Maximum number of mails.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `mails retry`.
+#[derive(Args, Debug)]
+pub struct RetryMails {
+    /// The ids of the mails.
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub ids: Vec<Uuid>,
+    /// Try all of them again.
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+}
+
+/// The arguments of `mails show`.
+#[derive(Args, Debug)]
+pub struct ShowMail {
+    /// The file, by its name in the folder or its path [default: the newest].
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
 /// The flags of `events`.
 #[derive(Args, Debug)]
 pub struct Events {
@@ -275,7 +324,7 @@ pub struct Events {
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
     /// Only those of this kind, such as `login_refused`.
-    #[arg(long)]
+    #[arg(long, hide_possible_values = true, value_parser = PossibleValuesParser::new(AuditAct::KINDS))]
     pub kind: Option<String>,
     /// Only those since then: a time such as 2026-11-23T05:00:00Z, or how long ago, such as 2h.
     #[arg(long, value_name = "TIME")]

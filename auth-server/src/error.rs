@@ -22,9 +22,6 @@ pub enum CommandError {
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The filter of the log cannot be read.
-    #[error("AUTH_LOG (`log`): must be a filter such as info or auth_core=debug")]
-    LogFilter,
     /// A file or folder of ours cannot be used.
     #[error("{} cannot be used", path.display())]
     File {
@@ -51,6 +48,15 @@ pub enum CommandError {
     /// The way to the database is not as a node needs it.
     #[error("{0}")]
     Shortcomings(String),
+    /// The database cannot be opened, or its tables not be read.
+    #[error("the database {database} cannot be used")]
+    Database {
+        /// Which, without secrets.
+        database: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// The tables are not up to date.
     #[error("the database lacks the migrations {0}: run `auth-server migrate`")]
     Unmigrated(String),
@@ -95,9 +101,20 @@ pub enum CommandError {
     /// There is a superuser already.
     #[error("there is a superuser already; say --force to create another")]
     SuperuserExists,
+    /// Nobody would know the first superuser's password.
+    #[error(
+        "the password of the first superuser cannot be printed to standard output: no superuser was created"
+    )]
+    Unprinted(#[source] io::Error),
     /// The password cannot be had.
     #[error("{0}")]
     Password(&'static str),
+    /// What was asked for cannot be written.
+    #[error("standard output cannot be written")]
+    Output(#[source] io::Error),
+    /// Standard input failed.
+    #[error("standard input cannot be read")]
+    Input(#[source] io::Error),
     /// The terminal failed.
     #[error("the terminal cannot be used")]
     Terminal(#[source] io::Error),
@@ -141,6 +158,14 @@ pub enum CommandError {
     /// A part that was tried did not work.
     #[error("not everything works")]
     CheckFailed,
+}
+
+impl CommandError {
+    /// Whether the reader of the output has gone, as `head` does when it has read enough.
+    #[must_use]
+    pub fn is_of_the_reader(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl From<AuthError> for CommandError {

@@ -8,13 +8,14 @@ pub mod config;
 pub mod error;
 pub mod output;
 pub mod serve;
+pub mod telemetry;
 
 mod bootstrap;
+mod descriptors;
 mod key_folder;
 mod node;
 mod observe;
 mod private;
 mod service_names;
 mod signals;
-mod telemetry;
 mod templates;

@@ -1,15 +1,18 @@
 //! A node: the store, the engine and the mail transport that the settings describe.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use auth_core::mail::{FolderTransport, MailTemplates, MailTransport, SmtpTransport};
 use auth_core::password::BreachedPasswordFile;
 use auth_core::signature::Algorithm;
 use auth_core::sqlx::postgres::PgPoolOptions;
-use auth_core::store::{PostgresStore, SqliteStore, Store, StoreError};
-use auth_core::{Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKeys};
+use auth_core::store::{OwedMail, PostgresStore, SqliteStore, Store, StoreError, UserFilter};
+use auth_core::{
+    Engine, JwtKeys, LoginThrottle, PasswordHasher, PasswordPolicy, SecretKey, SecretKeys,
+    Timestamp,
+};
+use uuid::Uuid;
 
 use zeroize::Zeroizing;
 
@@ -17,51 +20,74 @@ use crate::bootstrap;
 use crate::config::{Config, Database, DatabasePooling, JwtKeySource, MailRoute};
 use crate::error::CommandError;
 use crate::key_folder::KeyFolder;
+use crate::private::folder_of;
 use crate::serve::{Tls, TlsFiles};
 use crate::service_names;
 
 /// The database of a node.
 #[derive(Clone, Debug)]
-pub(crate) enum NodeStore {
+pub(crate) struct NodeStore {
+    backend: Backend,
+    /// Which it is, without secrets.
+    name: String,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
 }
 
 impl NodeStore {
     pub(crate) async fn open(config: &Config) -> Result<Self, CommandError> {
-        match &config.database {
+        let name = config.database.to_string();
+        let failed = |source| failed(&name, source);
+        let backend = match &config.database {
             Database::Sqlite(path) => {
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
-                let folder = folder.unwrap_or(Path::new("."));
-                bootstrap::create_folder(folder)?;
-                Ok(Self::Sqlite(SqliteStore::open(path).await?))
+                bootstrap::create_folder(folder_of(path))?;
+                Backend::Sqlite(SqliteStore::open(path).await.map_err(failed)?)
             }
-            Database::Postgres(url) => Ok(Self::Postgres(postgres(config, url)?)),
-        }
+            Database::Postgres(url) => Backend::Postgres(postgres(config, url).map_err(failed)?),
+        };
+        Ok(Self { backend, name })
     }
 
     /// Connects as the settings say from now on, where that can change.
-    pub(crate) fn reconnect(&self, config: &Config) -> Result<(), StoreError> {
-        if let (Self::Postgres(store), Database::Postgres(url)) = (self, &config.database) {
-            store.replace_connect_options(PostgresStore::connect_options(url)?);
+    pub(crate) fn reconnect(&self, config: &Config) -> Result<(), CommandError> {
+        if let (Backend::Postgres(store), Database::Postgres(url)) =
+            (&self.backend, &config.database)
+        {
+            let options = PostgresStore::connect_options(url);
+            store.replace_connect_options(options.map_err(|source| failed(&self.name, source))?);
         }
         Ok(())
     }
 
-    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.migrate().await,
-            Self::Postgres(store) => store.migrate().await,
+    /// What of the way to the database is not as a node needs it.
+    pub(crate) async fn shortcomings(&self) -> Result<Vec<&'static str>, CommandError> {
+        match &self.backend {
+            Backend::Sqlite(_) => Ok(Vec::new()),
+            Backend::Postgres(store) => store
+                .shortcomings()
+                .await
+                .map_err(|source| failed(&self.name, source)),
         }
     }
 
-    pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.pending_migrations().await,
-            Self::Postgres(store) => store.pending_migrations().await,
-        }
+    pub(crate) async fn migrate(&self) -> Result<(), CommandError> {
+        let migrated = match &self.backend {
+            Backend::Sqlite(store) => store.migrate().await,
+            Backend::Postgres(store) => store.migrate().await,
+        };
+        migrated.map_err(|source| failed(&self.name, source))
+    }
+
+    pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, CommandError> {
+        let pending = match &self.backend {
+            Backend::Sqlite(store) => store.pending_migrations().await,
+            Backend::Postgres(store) => store.pending_migrations().await,
+        };
+        pending.map_err(|source| failed(&self.name, source))
     }
 
     /// Fails if there are migrations that have not been applied.
@@ -73,10 +99,45 @@ impl NodeStore {
         Err(CommandError::Unmigrated(pending.join(", ")))
     }
 
+    pub(crate) async fn has_superuser(&self) -> Result<bool, CommandError> {
+        let found = match &self.backend {
+            Backend::Sqlite(store) => store.has_superuser().await,
+            Backend::Postgres(store) => store.has_superuser().await,
+        };
+        found.map_err(|source| failed(&self.name, source))
+    }
+
+    /// The mails of the outbox, the oldest first.
+    pub(crate) async fn owed_mails(&self, limit: u32) -> Result<Vec<OwedMail>, CommandError> {
+        let mails = match &self.backend {
+            Backend::Sqlite(store) => store.list_owed_mails(limit).await,
+            Backend::Postgres(store) => store.list_owed_mails(limit).await,
+        };
+        mails.map_err(|source| failed(&self.name, source))
+    }
+
+    /// Lets a mail that was given up be tried again; returns whether it was given up.
+    pub(crate) async fn retry_mail(&self, id: Uuid) -> Result<bool, CommandError> {
+        let now = Timestamp::from(SystemTime::now());
+        let retried = match &self.backend {
+            Backend::Sqlite(store) => store.retry_mail(id, now).await,
+            Backend::Postgres(store) => store.retry_mail(id, now).await,
+        };
+        retried.map_err(|source| failed(&self.name, source))
+    }
+
+    pub(crate) async fn has_users(&self) -> Result<bool, CommandError> {
+        let mut filter = UserFilter::default();
+        filter.limit = 1;
+        let found = self.shared().list_users(&filter).await;
+        let found = found.map_err(|source| failed(&self.name, source))?;
+        Ok(!found.is_empty())
+    }
+
     pub(crate) fn shared(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Postgres(store) => Arc::new(store.clone()),
+        match &self.backend {
+            Backend::Sqlite(store) => Arc::new(store.clone()),
+            Backend::Postgres(store) => Arc::new(store.clone()),
         }
     }
 }
@@ -105,6 +166,13 @@ fn postgres(config: &Config, url: &str) -> Result<PostgresStore, StoreError> {
     }))
 }
 
+fn failed(database: &str, source: StoreError) -> CommandError {
+    CommandError::Database {
+        database: database.to_owned(),
+        source,
+    }
+}
+
 /// The keys of a node.
 pub(crate) struct NodeKeys {
     pub(crate) secret: SecretKeys,
@@ -114,14 +182,30 @@ pub(crate) struct NodeKeys {
 impl NodeKeys {
     /// Takes the keys from the settings, or in the embedded mode from the data folder, where they
     /// are made if they are missing.
-    pub(crate) fn load(config: &Config) -> Result<Self, CommandError> {
+    pub(crate) async fn load(config: &Config, store: &NodeStore) -> Result<Self, CommandError> {
         let secret = match &config.secret_keys {
             Some(keys) => keys.clone(),
-            None => SecretKeys::new(bootstrap::key(&config.data_dir, "secret_key")?),
+            None => SecretKeys::new(secret_key(config, store).await?),
         };
         let jwt = jwt_keys(config)?;
         Ok(Self { secret, jwt })
     }
+}
+
+/// The secret of the data folder; it is made where it is missing, which for a database that had
+/// another is news to its operator.
+async fn secret_key(config: &Config, store: &NodeStore) -> Result<SecretKey, CommandError> {
+    let file = config.data_dir.join("secret_key");
+    let was_there = file.exists();
+    let key = bootstrap::key(&config.data_dir, "secret_key")?;
+    if !was_there && store.has_users().await.unwrap_or(false) {
+        tracing::warn!(
+            file = %file.display(),
+            "the secret key was missing and a new one was made, though the database has users: everybody \
+             is logged out, and the links in mails do nothing. Put the former file back if you have it"
+        );
+    }
+    Ok(key)
 }
 
 /// The keys of access tokens, as the settings say, and made where they may be made up.
@@ -145,12 +229,8 @@ pub(crate) fn jwt_keys(config: &Config) -> Result<JwtKeys, CommandError> {
 
 /// The folder of asymmetric keys.
 pub(crate) fn key_folder(config: &Config, algorithm: Algorithm) -> KeyFolder {
-    let path = match &config.jwt_keys {
-        JwtKeySource::Folder {
-            path: Some(path), ..
-        } => path.clone(),
-        _ => config.data_dir.join("jwt_keys"),
-    };
+    let path = config.jwt_key_folder.clone();
+    let path = path.unwrap_or_else(|| config.data_dir.join("jwt_keys"));
     KeyFolder::new(path, algorithm)
 }
 
@@ -216,10 +296,16 @@ pub(crate) fn password_policy(
 
 /// Builds the engine of a command that acts in the operator's name beside the servers, which send
 /// the mails.
-pub(crate) fn operator_engine(config: &Config, store: &NodeStore) -> Result<Engine, CommandError> {
+pub(crate) async fn operator_engine(
+    config: &Config,
+    store: &NodeStore,
+) -> Result<Engine, CommandError> {
     let public_url = config.public_url.as_deref();
     let public_url = public_url.unwrap_or("http://127.0.0.1:8000");
-    let (keys, unused) = (NodeKeys::load(config)?, MailTemplates::default());
+    let (keys, unused) = (
+        NodeKeys::load(config, store).await?,
+        MailTemplates::default(),
+    );
     engine(config, store, keys, public_url, unused)
 }
 
@@ -242,10 +328,15 @@ pub(crate) fn mail_transport(config: &Config) -> Result<Arc<dyn MailTransport>, 
     }
 }
 
+/// Where the certificate and the key are, if TLS is to be served.
+pub(crate) fn tls_files(config: &Config) -> Option<TlsFiles> {
+    let (cert, key) = config.tls.clone()?;
+    Some(TlsFiles { cert, key })
+}
+
 /// Reads the certificate and the key, if TLS is to be served.
 pub(crate) fn tls(config: &Config) -> Result<Option<Tls>, CommandError> {
-    let files = config.tls.clone().map(|(cert, key)| TlsFiles { cert, key });
-    Ok(files.as_ref().map(Tls::load).transpose()?)
+    Ok(tls_files(config).as_ref().map(Tls::load).transpose()?)
 }
 
 #[cfg(test)]
@@ -262,7 +353,7 @@ mod tests {
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let config = Config::load(&Settings::default(), variables.into_iter()).unwrap();
             let store = NodeStore::open(&config).await.unwrap();
-            let engine = operator_engine(&config, &store).unwrap();
+            let engine = operator_engine(&config, &store).await.unwrap();
             let shown = format!("{:?}", engine.access_token_verifier());
             assert!(shown.contains(remembered), "{shown}");
         }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use auth_tower::{ApiBody, ApiError, AuthApi};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response};
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tower::{Service, ServiceExt as _, service_fn};
 
 use crate::config::{Config, Database};
 use crate::serve::RequestBody;
+use crate::telemetry;
 
 /// The text format of Prometheus.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -37,6 +38,8 @@ pub(crate) fn record(config: &Config) -> Result<PrometheusHandle, BuildError> {
         Database::Postgres(_) => "postgres",
     };
     gauge!("auth_node_info", "database" => database).set(1);
+    // What was dropped before anything was measured counts too.
+    counter!(telemetry::DROPPED_LINES).absolute(telemetry::dropped_lines());
     Ok(handle)
 }
 
@@ -57,6 +60,10 @@ fn describe() {
     describe_gauge!(
         "auth_hash_queue_length",
         "Passwords that wait for a hashing thread."
+    );
+    describe_counter!(
+        telemetry::DROPPED_LINES,
+        "Lines of the log that could not be written, or were not read fast enough."
     );
     describe_gauge!(
         "auth_revocation_entries",

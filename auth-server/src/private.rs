@@ -2,14 +2,43 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Makes a folder with the mode 0700, unless it is there.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder_of(folder);
+    create_folder(parent)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        // Made meanwhile by another start; whatever else has this name, the next use of it fails.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            let mut options = OpenOptions::new();
+            options.read(true).custom_flags(flags.bits().cast_signed());
+            keep_owner(&options.open(folder)?, parent)
+        }
+    }
+}
+
+/// Gives what root has just made to whom the folder belongs: a command that root ran must leave
+/// nothing that the server cannot open.
+///
+/// By the open file, not by its name: whom the folder belongs to could have put a link there.
+fn keep_owner(made: &File, folder: &Path) -> io::Result<()> {
+    let owner = fs::metadata(folder)?;
+    if made.metadata()?.uid() == 0 && owner.uid() != 0 {
+        fchown(made, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 /// Makes a file with the mode 0600 and this content, unless it is there; whoever finds the file
@@ -46,11 +75,11 @@ pub(crate) fn remove_file(file: &Path) -> io::Result<()> {
 fn write_unfinished(file: &Path, content: &[u8]) -> io::Result<PathBuf> {
     let unfinished = folder_of(file).join(format!(".{}.part", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.write(true).create_new(true).mode(0o600);
     let mut writer = options.open(&unfinished)?;
-    let written = writer.write_all(content).and_then(|()| writer.sync_all());
+    let written = keep_owner(&writer, folder_of(file))
+        .and_then(|()| writer.write_all(content))
+        .and_then(|()| writer.sync_all());
     if let Err(error) = written {
         fs::remove_file(&unfinished)?;
         return Err(error);
@@ -58,8 +87,11 @@ fn write_unfinished(file: &Path, content: &[u8]) -> io::Result<PathBuf> {
     Ok(unfinished)
 }
 
-fn folder_of(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new("."))
+/// The folder that a file or folder is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent();
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Makes sure that a power failure undoes no name that was given or taken.
@@ -69,26 +101,19 @@ fn sync_folder_of(file: &Path) -> io::Result<()> {
 
 /// Fails if others than the owner may read the file.
 pub(crate) fn check(file: &Path) -> Result<(), String> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let metadata = fs::metadata(file)
-            .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(format!(
-                "{} holds secrets but others can read it: run `chmod 600` on it",
-                file.display()
-            ));
-        }
+    let metadata = fs::metadata(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(format!(
+            "{} holds secrets but others can read it: run `chmod 600` on it",
+            file.display()
+        ));
     }
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

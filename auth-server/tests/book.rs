@@ -1,4 +1,4 @@
-//! What the book says first, word for word.
+//! What the README and the book say first, word for word.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use support::Embedded;
 
-/// The commands after the start of the server, and the lines that they are said to print.
-fn session(page: &str) -> (Vec<&str>, Vec<&str>) {
-    let (_, steps) = page.split_once("## Log in").unwrap();
-    let (steps, _) = steps.split_once("That is the whole").unwrap();
+/// The commands between two places of a page, and the lines that they are said to print.
+fn session<'p>(page: &'p str, from: &str, to: &str) -> (Vec<&'p str>, Vec<&'p str>) {
+    let (_, steps) = page.split_once(from).unwrap();
+    let (steps, _) = steps.split_once(to).unwrap();
     let mut commands = Vec::new();
     let mut printed = Vec::new();
     for block in steps.split("```console\n").skip(1) {
@@ -20,6 +20,7 @@ fn session(page: &str) -> (Vec<&str>, Vec<&str>) {
             match line.strip_prefix("$ ") {
                 Some(command) => commands.push(command),
                 None if line.starts_with(' ') => commands.push(line),
+                None if line.is_empty() => {}
                 None => printed.push(line),
             }
         }
@@ -30,7 +31,17 @@ fn session(page: &str) -> (Vec<&str>, Vec<&str>) {
 #[test]
 fn the_first_steps_do_what_the_book_says() {
     let page = include_str!("../../docs/getting-started.md");
-    let (commands, printed) = session(page);
+    assert_prints(session(page, "## Log in", "That is the whole"));
+}
+
+#[test]
+fn fault_e1_the_four_endpoints_do_what_the_readme_says() {
+    let page = include_str!("../../README.md");
+    assert_prints(session(page, "## The four endpoints", "All requests"));
+}
+
+fn assert_prints((commands, printed): (Vec<&str>, Vec<&str>)) {
+    assert!(commands.len() > 6 && printed.len() > 3, "{commands:?}");
     let embedded = Embedded::start(&[]);
     let script = commands
         .join("\n")

@@ -146,7 +146,7 @@ async fn s19_4_a_flood_of_refusals_is_counted_and_hides_no_failed_login() {
             assert_eq!(post("/api/auth/token/", client, body).await, 401);
         }
     };
-    let (refused, ()) = futures_util::join!(flood, logins);
+    let (refused, ()) = tokio::join!(flood, logins);
     assert!(refused > FLOOD / 2, "{refused}");
     let (_, _, log) = server.stop();
     assert_eq!(events_of(folder.path(), "login_refused").0, LOGINS);

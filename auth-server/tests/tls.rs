@@ -8,7 +8,9 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -22,17 +24,12 @@ struct Files {
 
 /// Makes a certificate of `localhost` and its key.
 fn files() -> Files {
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = made.cert.pem();
-    fs::write(folder.path().join("tls.crt"), &certificate).unwrap();
-    let key = folder.path().join("tls.key");
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    allow(&key, 0o600);
-    Files {
-        folder,
-        certificate,
-    }
+    let mut files = Files {
+        folder: tempfile::tempdir().unwrap(),
+        certificate: String::new(),
+    };
+    files.renew();
+    files
 }
 
 fn allow(file: &Path, mode: u32) {
@@ -42,6 +39,16 @@ fn allow(file: &Path, mode: u32) {
 }
 
 impl Files {
+    /// Replaces the certificate and its key by others.
+    fn renew(&mut self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        self.certificate = made.cert.pem();
+        fs::write(self.path("tls.crt"), &self.certificate).unwrap();
+        let key = self.path("tls.key");
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        allow(Path::new(&key), 0o600);
+    }
+
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
@@ -142,4 +149,44 @@ fn s13_2_s17_3_a_certificate_or_key_that_cannot_be_used_ends_the_start_before_an
         assert!(log.contains(named) && !log.contains("listening"), "{log}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{log}");
     }
+}
+
+/// Lets the server read its files again, and waits until it has.
+fn hang_up(server: &Server, expected: &str) {
+    let id = server.process_id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-HUP", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let started = Instant::now();
+    while !server.log().contains(expected) {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{}",
+            server.log()
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn fault_d6_a_renewed_certificate_is_served_after_sighup_and_a_broken_one_never() {
+    let mut files = files();
+    let server = files.start();
+    let mut earlier = files.connect(&server, b"http/1.1");
+    files.renew();
+    hang_up(&server, "TLS certificate reloaded");
+    files.connect(&server, b"http/1.1");
+    let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    earlier.write_all(request.as_bytes()).unwrap();
+    let mut received = String::new();
+    earlier.read_to_string(&mut received).unwrap();
+    assert_eq!(raw::status(&received), "200", "connections of before go on");
+
+    fs::write(files.path("tls.crt"), "no certificate").unwrap();
+    hang_up(&server, "the TLS certificate cannot be reloaded");
+    files.connect(&server, b"http/1.1");
 }

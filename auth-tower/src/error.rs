@@ -105,9 +105,10 @@ impl ApiError {
                 AuthError::PermissionDenied
                 | AuthError::EmailNotVerified
                 | AuthError::RegistrationClosed => StatusCode::FORBIDDEN,
-                AuthError::UsernameTaken | AuthError::EmailTaken | AuthError::LastSuperuser => {
-                    StatusCode::CONFLICT
-                }
+                AuthError::UsernameTaken
+                | AuthError::EmailTaken
+                | AuthError::LastSuperuser
+                | AuthError::UserInUse(_) => StatusCode::CONFLICT,
                 AuthError::NotFound => StatusCode::NOT_FOUND,
                 AuthError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
                 AuthError::Overloaded { .. }
@@ -227,6 +228,11 @@ impl ApiError {
             Self::Bearer(AuthError::Overloaded { .. })
             | Self::Auth(AuthError::Overloaded { .. }) => {
                 tracing::debug!(code = self.code(), "a request was refused");
+            }
+            // The client is not told which table it is.
+            Self::Auth(AuthError::UserInUse(_)) => {
+                let error: &(dyn std::error::Error + 'static) = self;
+                tracing::warn!(code = self.code(), error, "a user was not deleted");
             }
             _ if self.status().is_server_error() => {
                 let error: &(dyn std::error::Error + 'static) = self;

@@ -154,7 +154,7 @@ async fn the_limits_can_be_set() {
         let (sender, receiver) = mpsc::unbounded_channel();
         sender.send(piece(length)).unwrap();
         drop(sender);
-        let response = service.clone().oneshot(Request::new(Pieces(receiver)));
+        let response = service.oneshot(Request::new(Pieces(receiver)));
         assert_eq!(closes(&response.await.unwrap()), !is_read);
     }
     let (_sender, receiver) = mpsc::unbounded_channel();

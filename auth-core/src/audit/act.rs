@@ -174,6 +174,48 @@ pub enum AuditAct {
 }
 
 impl AuditAct {
+    /// The kinds that this version knows.
+    pub const KINDS: &[&str] = &[
+        "superuser_created",
+        "user_registered",
+        "sign_up_requested",
+        "signed_up",
+        "user_invited",
+        "invitation_accepted",
+        "invitation_refused",
+        "registration_refused",
+        "email_verified",
+        "verification_refused",
+        "verification_requested",
+        "logged_in",
+        "login_refused",
+        "refreshed",
+        "refresh_refused",
+        "reuse_detected",
+        "logged_out",
+        "session_ended",
+        "sessions_ended",
+        "all_sessions_ended",
+        "user_activated",
+        "user_deactivated",
+        "user_deleted",
+        "superuser_granted",
+        "superuser_revoked",
+        "roles_changed",
+        "password_changed",
+        "password_reset_requested",
+        "password_reset",
+        "email_change_requested",
+        "email_changed",
+        "email_change_undone",
+        "administration_refused",
+        "account_change_refused",
+        "access_denied",
+        "request_throttled",
+        "keys_changed",
+        "events_lost",
+    ];
+
     /// The stable name.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -427,6 +469,7 @@ mod tests {
         ] {
             let json = serde_json::to_value(&act).unwrap();
             assert_eq!(json["kind"], act.kind());
+            assert!(AuditAct::KINDS.contains(&act.kind()), "{}", act.kind());
             assert_eq!(serde_json::from_value::<AuditAct>(json).unwrap(), act);
         }
     }

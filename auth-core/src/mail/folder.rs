@@ -1,13 +1,13 @@
 //! Mails as files in a folder, for a machine without a mail server.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::message::message;
+use super::message::{Form, message};
 use super::{Mail, MailError, MailTransport, Sender};
 use crate::private;
 
@@ -63,16 +63,21 @@ impl FolderTransport {
 #[async_trait]
 impl MailTransport for FolderTransport {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let message = message(mail, &self.sender)?.formatted();
+        let message = message(mail, &self.sender, Form::Readable)?.formatted();
         let folder = self.folder.clone();
+        let id = Uuid::now_v7();
+        let file = folder.join(format!("{id}.eml"));
+        let path = file.clone();
         blocking(move || {
-            let id = Uuid::now_v7();
             let draft = Draft::create(&folder, id)?;
             draft.write(&message)?;
-            draft.publish(&folder.join(format!("{id}.eml")))?;
+            draft.publish(&path)?;
             sync_folder(&folder)
         })
-        .await
+        .await?;
+        // The name of the file gives nothing of the mail away.
+        tracing::info!(file = %file.display(), "a mail was written into the folder");
+        Ok(())
     }
 
     async fn check(&self) -> Result<(), MailError> {
@@ -97,10 +102,7 @@ struct Draft {
 impl Draft {
     fn create(folder: &Path, id: Uuid) -> io::Result<Self> {
         let path = folder.join(format!(".{id}.tmp"));
-        let mut options = OpenOptions::new();
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.write(true).create_new(true).open(&path)?;
+        let file = private::create_file(&path)?;
         Ok(Self { file, path })
     }
 

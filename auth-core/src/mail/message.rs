@@ -2,18 +2,31 @@
 
 use lettre::Message;
 use lettre::address::{Address, AddressError};
+#[cfg(feature = "mail-folder")]
+use lettre::message::header::ContentTransferEncoding;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::{Body, Mailbox, MultiPart};
 use uuid::Uuid;
 
 use super::{Mail, MailError, Sender};
 use crate::EmailAddress;
 
+/// How the texts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For every mail server: what is beyond ASCII, and every long line, is encoded.
+    #[cfg(feature = "mail-smtp")]
+    Ascii,
+    /// For people who open the file: as they are (8bit), each link in one piece.
+    #[cfg(feature = "mail-folder")]
+    Readable,
+}
+
 /// Makes the message of a mail: one recipient, and the text in two forms.
 ///
 /// The `Message-ID` is new each time: another try carries another link, which no mail server may
 /// take for a copy of the first and drop.
-pub(super) fn message(mail: &Mail, sender: &Sender) -> Result<Message, MailError> {
+pub(super) fn message(mail: &Mail, sender: &Sender, form: Form) -> Result<Message, MailError> {
     let from = address(sender.address()).map_err(unwritable)?;
     let to = address(&mail.to).map_err(unwritable)?;
     let message_id = format!("<{}@{}>", Uuid::new_v4(), from.domain());
@@ -30,10 +43,29 @@ pub(super) fn message(mail: &Mail, sender: &Sender) -> Result<Message, MailError
         .message_id(Some(message_id))
         .raw_header(auto_submitted)
         .multipart(MultiPart::alternative_plain_html(
-            mail.text.clone(),
-            mail.html.clone(),
+            body(&mail.text, form),
+            body(&mail.html, form),
         ))
         .map_err(unwritable)
+}
+
+fn body(text: &str, form: Form) -> Body {
+    match form {
+        #[cfg(feature = "mail-smtp")]
+        Form::Ascii => Body::new(text.to_owned()),
+        #[cfg(feature = "mail-folder")]
+        Form::Readable => {
+            // What RFC 5322 and 6152 allow; `lettre` would encode lines of more than 76 characters.
+            let is_plain = |line: &str| line.len() <= 998 && !line.contains(['\r', '\0']);
+            if text.lines().all(is_plain) {
+                let lines: Vec<_> = text.lines().collect();
+                let text = lines.join("\r\n").into_bytes();
+                Body::dangerous_pre_encoded(text, ContentTransferEncoding::EightBit)
+            } else {
+                Body::new(text.to_owned())
+            }
+        }
+    }
 }
 
 /// The address with its domain in ASCII, so that every mail server can take it.
@@ -58,9 +90,36 @@ mod tests {
         Mail::new(to.parse().unwrap(), subject.into(), text.into(), html)
     }
 
-    fn formatted(mail: &Mail) -> Vec<u8> {
+    #[cfg(all(feature = "mail-smtp", feature = "mail-folder"))]
+    const FORMS: [Form; 2] = [Form::Ascii, Form::Readable];
+    #[cfg(not(feature = "mail-folder"))]
+    const FORMS: [Form; 1] = [Form::Ascii];
+    #[cfg(not(feature = "mail-smtp"))]
+    const FORMS: [Form; 1] = [Form::Readable];
+
+    fn formatted_as(form: Form, mail: &Mail) -> Vec<u8> {
         let sender = "Accounts, Example <auth@bücher.example>".parse().unwrap();
-        message(mail, &sender).unwrap().formatted()
+        message(mail, &sender, form).unwrap().formatted()
+    }
+
+    fn formatted(mail: &Mail) -> Vec<u8> {
+        formatted_as(FORMS[0], mail)
+    }
+
+    #[cfg(feature = "mail-folder")]
+    #[test]
+    fn fault_e2_a_mail_in_a_file_reads_as_it_was_written() {
+        let link = format!("https://auth.example.org/verify?token={}", "A".repeat(80));
+        let text = format!("Grüße, follow this link:\n\n{link}\n");
+        let raw = formatted_as(Form::Readable, &mail("bob@example.org", "Hello", &text));
+        let shown = String::from_utf8(raw.clone()).unwrap();
+        assert!(
+            shown.contains(&format!("Grüße, follow this link:\r\n\r\n{link}")),
+            "{shown}"
+        );
+        assert!(shown.contains("Content-Transfer-Encoding: 8bit"), "{shown}");
+        let parsed = MessageParser::default().parse(&raw).unwrap();
+        assert!(parsed.body_text(0).unwrap().contains(&link));
     }
 
     #[test]
@@ -108,26 +167,28 @@ mod tests {
         let hostile = "x\r\nBcc: eve@example.org\r\n\r\n--boundary\r\nContent-Type: text/html";
         for break_with in ["\r\n", "\n", "\r", "\0", "\u{2028}"] {
             let hostile = hostile.replace("\r\n", break_with);
-            let raw = formatted(&mail("bob@example.org", &hostile, &hostile));
-            let parsed = MessageParser::default().parse(&raw).unwrap();
+            for form in FORMS {
+                let raw = formatted_as(form, &mail("bob@example.org", &hostile, &hostile));
+                let parsed = MessageParser::default().parse(&raw).unwrap();
 
-            let names: Vec<_> = parsed.headers().iter().map(|h| h.name()).collect();
-            assert_eq!(
-                names,
-                [
-                    "From",
-                    "To",
-                    "Subject",
-                    "Date",
-                    "Message-ID",
-                    "Auto-Submitted",
-                    "MIME-Version",
-                    "Content-Type"
-                ],
-                "{break_with:?}"
-            );
-            assert_eq!(parsed.to().unwrap().as_list().unwrap().len(), 1);
-            assert_eq!(parsed.parts.len(), 3, "the mail and its two forms");
+                let names: Vec<_> = parsed.headers().iter().map(|h| h.name()).collect();
+                assert_eq!(
+                    names,
+                    [
+                        "From",
+                        "To",
+                        "Subject",
+                        "Date",
+                        "Message-ID",
+                        "Auto-Submitted",
+                        "MIME-Version",
+                        "Content-Type"
+                    ],
+                    "{break_with:?}"
+                );
+                assert_eq!(parsed.to().unwrap().as_list().unwrap().len(), 1);
+                assert_eq!(parsed.parts.len(), 3, "the mail and its two forms");
+            }
         }
     }
 
@@ -135,7 +196,7 @@ mod tests {
     fn s8_4_the_envelope_has_exactly_the_one_recipient() {
         let mail = mail("Bob+x@BÜCHER.example", "Hello", "Hello");
         let sender = "auth@localhost".parse().unwrap();
-        let message = message(&mail, &sender).unwrap();
+        let message = message(&mail, &sender, FORMS[0]).unwrap();
         let recipients: Vec<_> = message
             .envelope()
             .to()

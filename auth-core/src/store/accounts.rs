@@ -35,7 +35,8 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::LastSuperuser`], [`StoreError::Unavailable`], [`StoreError::Failed`].
+    /// [`StoreError::LastSuperuser`]; [`StoreError::UserInUse`] if a foreign key of the host's
+    /// forbids it; [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn delete_user(
         &self,
         id: UserId,

@@ -13,6 +13,8 @@ mod email_changes;
 mod enrollments;
 mod events;
 mod housekeeping;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod operator;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod revocations;
@@ -43,6 +45,8 @@ pub use self::email_changes::{
 pub use self::enrollments::{Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore};
 pub use self::events::{EventFilter, EventStore};
 pub use self::housekeeping::HousekeepingStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::operator::{MailState, OwedMail};
 #[cfg(all(feature = "fuzzing", feature = "postgres"))]
 pub(crate) use self::postgres::notification_again;
 #[cfg(feature = "postgres")]
@@ -556,6 +560,9 @@ pub enum StoreError {
     /// Nobody could administer any more.
     #[error("this is the last active superuser")]
     LastSuperuser,
+    /// Rows of the host's own tables refer to the user, and forbid that it is deleted.
+    #[error("other tables refer to the user")]
+    UserInUse(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database cannot be reached, or is too busy, or is stopping: try again later.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

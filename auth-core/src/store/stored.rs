@@ -298,6 +298,19 @@ pub(super) fn skeletons(names: Vec<(Uuid, String)>) -> BTreeMap<String, Uuid> {
     skeletons
 }
 
+/// What a foreign key says to the deletion of a user: ours go along with it.
+pub(super) fn refused_deletion(error: StoreError) -> StoreError {
+    let is_foreign_key = |source: &(dyn std::error::Error + 'static)| {
+        let error = source.downcast_ref::<Error>();
+        let error = error.and_then(Error::as_database_error);
+        error.is_some_and(|error| error.is_foreign_key_violation())
+    };
+    match error {
+        StoreError::Failed(source) if is_foreign_key(&*source) => StoreError::UserInUse(source),
+        other => other,
+    }
+}
+
 /// What became of a change to an account.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {

@@ -1,12 +1,13 @@
 //! Secrets in files of their own.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::{RandomnessUnavailable, SecretKey, WeakKey};
+use crate::private;
 
 impl SecretKey {
     /// Reads the secret in a file, which is made with a [fresh one](Self::generate) if there is
@@ -31,7 +32,7 @@ fn read_or_generate(path: &Path) -> Result<SecretKey, Problem> {
     if !path.exists() {
         create_file(path, SecretKey::generate()?.expose())?;
     }
-    if is_exposed(path)? {
+    if private::is_exposed(path)? {
         return Err(Problem::Exposed);
     }
     let text = Zeroizing::new(fs::read_to_string(path)?);
@@ -41,15 +42,9 @@ fn read_or_generate(path: &Path) -> Result<SecretKey, Problem> {
 /// Makes a file with the mode 0600 and this content, unless it is there; whoever finds the file
 /// finds all of it, whatever happens in between.
 fn create_file(file: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = file.parent();
-    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = private::folder_of(file);
     let unfinished = folder.join(format!(".{}.part", uuid::Uuid::new_v4()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut writer = options.open(&unfinished)?;
+    let mut writer = private::create_file(&unfinished)?;
     let linked = writer
         .write_all(content)
         .and_then(|()| writer.sync_all())
@@ -61,18 +56,6 @@ fn create_file(file: &Path, content: &[u8]) -> io::Result<()> {
         _ => {}
     }
     File::open(folder)?.sync_all()
-}
-
-#[cfg(unix)]
-fn is_exposed(file: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    Ok(fs::metadata(file)?.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_exposed(_: &Path) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// A key file cannot be used; the source says why.

@@ -8,9 +8,10 @@ mod connections;
 use std::time::Duration;
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
+use auth_core::mail::MailKind;
 use auth_core::store::{
-    Ending, NewSession, NewUser, OutboxStore, PostgresStore, SessionRotation, SessionStore, Store,
-    StoreError, UserStore,
+    AccountStore, Ending, MailState, NewMail, NewSession, NewUser, OutboxStore, PostgresStore,
+    SessionRotation, SessionStore, Store, StoreError, UserStore,
 };
 use auth_core::testing::postgres::TemporaryDatabase;
 use auth_core::{
@@ -301,4 +302,65 @@ async fn users_of_django_are_copied() {
         let found = store.find_credentials(&name.parse().unwrap()).await;
         assert_eq!(found.unwrap().unwrap().1.as_stored(), expected);
     }
+}
+
+#[tokio::test]
+async fn fault_d11_a_foreign_key_of_the_host_that_forbids_a_deletion_says_so() {
+    let (_database, store) = migrated().await;
+    let alice = create_alice(&store).await;
+    assert!(!store.has_superuser().await.unwrap());
+    for statement in [
+        "CREATE TABLE notes (author UUID NOT NULL REFERENCES auth_users (id))",
+        "INSERT INTO notes (author) SELECT id FROM auth_users",
+    ] {
+        sqlx::query(statement).execute(store.pool()).await.unwrap();
+    }
+    let ending = Ending::new(RevocationReason::Administrative, NOW, NOW);
+    let deleted = store.delete_user(alice.user.id, &ending, &event()).await;
+    assert!(
+        matches!(deleted, Err(StoreError::UserInUse(_))),
+        "{deleted:?}"
+    );
+    let kept = store.find_user(alice.user.id).await.unwrap().unwrap();
+    assert!(kept.is_active, "nothing was changed");
+}
+
+#[tokio::test]
+async fn fault_d10_a_mail_that_was_given_up_is_owed_again_unless_the_same_is_owed_already() {
+    let (_database, store) = migrated().await;
+    let owe = async || {
+        let mail = NewMail::new(
+            MailKind::VerifyEmail,
+            "bob@example.org".parse().unwrap(),
+            NOW,
+        );
+        store.enqueue_mail(&mail).await.unwrap();
+    };
+    let lease = Duration::from_secs(60);
+    owe().await;
+    let claimed = store.claim_mail(NOW, lease).await.unwrap().unwrap();
+    assert!(
+        !store.retry_mail(claimed.id, NOW).await.unwrap(),
+        "it is owed"
+    );
+    store
+        .abandon_mail(&claimed, NOW, "550 5.1.1 no")
+        .await
+        .unwrap();
+    let [given_up] = &*store.list_owed_mails(10).await.unwrap() else {
+        panic!("not one mail")
+    };
+    assert_eq!(given_up.state, MailState::GivenUp(NOW));
+    assert_eq!(given_up.last_error.as_deref(), Some("550 5.1.1 no"));
+
+    owe().await;
+    assert!(
+        !store.retry_mail(claimed.id, NOW).await.unwrap(),
+        "a newer one is owed"
+    );
+    let newer = store.claim_mail(NOW, lease).await.unwrap().unwrap();
+    store.complete_mail(&newer).await.unwrap();
+    assert!(store.retry_mail(claimed.id, NOW).await.unwrap());
+    let again = store.claim_mail(NOW, lease).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempt), (claimed.id, 1));
 }

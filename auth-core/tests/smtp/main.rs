@@ -169,13 +169,23 @@ async fn s8_7_a_certificate_of_a_stranger_or_for_another_name_gets_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_server_says_to_the_mail_decides_whether_it_is_tried_again() {
+async fn fault_d10_only_what_the_server_says_of_the_mail_ends_it() {
     for (verb, reply, permanent) in [
         ("MAIL", "451 later", false),
-        ("RCPT", "450 mailbox busy", false),
-        ("RCPT", "550 no such user", true),
-        ("content", "452 disk full", false),
-        ("content", "554 looks like spam", true),
+        // What is said of the sender is about us, and would end every mail.
+        ("MAIL", "530 5.7.0 log in first", false),
+        ("MAIL", "550 5.1.8 no such domain", false),
+        ("MAIL", "550 5.1.0 sender refused", false),
+        ("RCPT", "450 4.2.1 mailbox busy", false),
+        ("RCPT", "550 5.1.1 no such user", true),
+        ("RCPT", "552 5.2.2 mailbox full", true),
+        ("RCPT", "554 5.7.1 you are on a list", false),
+        ("RCPT", "550 no", false),
+        ("RCPT", "550 5.10.1 no such subject", false),
+        ("DATA", "554 5.5.1 no valid recipients", false),
+        ("content", "452 4.3.1 disk full", false),
+        ("content", "554 5.6.0 cannot be read", true),
+        ("content", "554 5.7.1 looks like spam", false),
         ("DATA", "hang up", false),
     ] {
         let server = Listener::start(Tls::Never, [(verb, reply)]).await;

@@ -9,8 +9,11 @@ use std::path::Path;
 use auth_server::cli::Settings;
 use auth_server::config::Config;
 
-/// The targets, by the names of their programs and of the folders of their corpora.
-pub const TARGETS: [(&str, fn(&[u8])); 1] = [("configuration", configuration)];
+/// A target, by the name of its program and of the folder of its corpus.
+type Target = (&'static str, fn(&[u8]));
+
+/// The targets.
+pub const TARGETS: [Target; 1] = [("configuration", configuration)];
 
 thread_local! {
     static FOLDER: tempfile::TempDir = tempfile::tempdir().expect("a folder can be made");
@@ -28,8 +31,10 @@ fn load(file: &Path, data: &[u8]) {
     }
     fs::write(file, data).expect("the file can be written");
     private(file);
-    let mut flags = Settings::default();
-    flags.config = Some(file.to_owned());
+    let flags = Settings {
+        config: Some(file.to_owned()),
+        ..Settings::default()
+    };
     match Config::load(&flags, std::iter::empty()) {
         Ok(config) => assert!(!config.report().is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use auth_core::mail::MailTemplates;
 
+use super::first_start::NO_SUPERUSER;
 use crate::config::{Config, Database, MailRoute};
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
@@ -13,13 +14,16 @@ use crate::templates::Templates;
 /// Tries everything, and only then says whether something failed.
 pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     for (name, value) in config.report() {
-        say(format_args!("{name:<34} {value}"));
+        say(format_args!("{name:<34} {value}"))?;
+    }
+    for warning in config.warnings() {
+        say(format_args!("{:<34} {warning}", "WARNING"))?;
     }
     let tried = [
-        report("database", &database(config).await),
-        report("keys and settings", &engine(config).await),
-        report("templates", &Templates::load(config).map(drop)),
-        report("mail", &mail(config).await),
+        report("database", &database(config).await)?,
+        report("keys and settings", &engine(config).await)?,
+        report("templates", &Templates::load(config).map(drop))?,
+        report("mail", &mail(config).await)?,
     ];
     if tried.contains(&false) {
         return Err(CommandError::CheckFailed);
@@ -27,15 +31,16 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn report(part: &str, outcome: &Result<(), CommandError>) -> bool {
+/// Says how it went; returns whether it went well.
+fn report(part: &str, outcome: &Result<(), CommandError>) -> Result<bool, CommandError> {
     match outcome {
-        Ok(()) => say(format_args!("{part:<34} ok")),
+        Ok(()) => say(format_args!("{part:<34} ok"))?,
         Err(error) => say(format_args!(
             "{part:<34} FAILED: {}",
             causes(error as &dyn Error)
-        )),
+        ))?,
     }
-    outcome.is_ok()
+    Ok(outcome.is_ok())
 }
 
 async fn database(config: &Config) -> Result<(), CommandError> {
@@ -43,18 +48,25 @@ async fn database(config: &Config) -> Result<(), CommandError> {
         return Ok(());
     }
     let store = NodeStore::open(config).await?;
-    if let NodeStore::Postgres(postgres) = &store {
-        let found = postgres.shortcomings().await?;
-        if !found.is_empty() {
-            return Err(CommandError::Shortcomings(found.join("; ")));
-        }
+    let found = store.shortcomings().await?;
+    if !found.is_empty() {
+        return Err(CommandError::Shortcomings(found.join("; ")));
     }
     if config.is_embedded() {
         // The next start applies what is missing.
         store.pending_migrations().await?;
         return Ok(());
     }
-    store.require_migrated().await
+    store.require_migrated().await?;
+    warn_of_no_superuser(&store).await
+}
+
+/// The first start of the embedded mode makes one by itself.
+async fn warn_of_no_superuser(store: &NodeStore) -> Result<(), CommandError> {
+    if !store.has_superuser().await? {
+        say(format_args!("{:<34} {NO_SUPERUSER}", "WARNING"))?;
+    }
+    Ok(())
 }
 
 async fn engine(config: &Config) -> Result<(), CommandError> {
@@ -70,7 +82,7 @@ async fn engine(config: &Config) -> Result<(), CommandError> {
     node::engine(
         config,
         &store,
-        NodeKeys::load(config)?,
+        NodeKeys::load(config, &store).await?,
         public_url,
         MailTemplates::default(),
     )

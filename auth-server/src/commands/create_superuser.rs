@@ -16,7 +16,7 @@ pub(super) async fn run(config: &Config, flags: CreateSuperuser) -> Result<(), C
         Database::Postgres(_) => store.require_migrated().await?,
     }
     let password = new_password::read(flags.noinput, "AUTH_SUPERUSER_PASSWORD")?;
-    let engine = node::operator_engine(config, &store)?;
+    let engine = node::operator_engine(config, &store).await?;
     let bootstrap = if flags.force {
         Bootstrap::AnySuperuser
     } else {
@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Config, flags: CreateSuperuser) -> Result<(), C
             say(format_args!(
                 "superuser created: {}",
                 flags.username.escape_debug()
-            ));
+            ))?;
             Ok(())
         }
         None => Err(CommandError::SuperuserExists),

@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, flags: Events) -> Result<(), CommandErr
                 as_json(event)
             } else {
                 line(event)
-            });
+            })?;
         }
         filter.before = page.last().map(|event| event.id);
         if page.len() < filter.limit as usize {

@@ -23,9 +23,9 @@ pub(super) async fn run(config: &Config, flags: &Explain) -> Result<(), CommandE
     }
     events.reverse();
     for event in &events {
-        say(line(event));
+        say(line(event))?;
         if let Some(explanation) = explanation(event) {
-            say(format_args!("    {explanation}"));
+            say(format_args!("    {explanation}"))?;
         }
     }
     Ok(())

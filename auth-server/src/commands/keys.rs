@@ -16,7 +16,7 @@ pub(super) fn run(config: &Config, command: Keys) -> Result<(), CommandError> {
     };
     let folder = folder(config, asked)?;
     match command {
-        Keys::Generate(_) => folder.generate().map(say),
+        Keys::Generate(_) => say(folder.generate()?),
         Keys::List => list(&folder),
         Keys::Use(key) => folder.use_key(&key.id),
         Keys::Retire(key) => folder.retire(&key.id),
@@ -35,8 +35,8 @@ fn folder(config: &Config, asked: Option<Algorithm>) -> Result<KeyFolder, Comman
             return Err(refused(problem));
         }
         (JwtKeySource::Folder { algorithm, .. }, _) => *algorithm,
-        (JwtKeySource::Secrets(_), _) if !config.is_embedded() => {
-            let problem = "set AUTH_JWT_ALGORITHM and AUTH_JWT_KEYS, which tells the folder";
+        (JwtKeySource::Secrets(_), None) if !config.is_embedded() => {
+            let problem = "say which one, or set AUTH_JWT_ALGORITHM";
             return Err(refused(problem.to_owned()));
         }
         (JwtKeySource::Secrets(_), Some(Algorithm::Hs256)) => {
@@ -45,6 +45,12 @@ fn folder(config: &Config, asked: Option<Algorithm>) -> Result<KeyFolder, Comman
         }
         (JwtKeySource::Secrets(_), asked) => asked.unwrap_or(Algorithm::EdDsa),
     };
+    if config.jwt_key_folder.is_none() && !config.is_embedded() {
+        return Err(CommandError::Argument {
+            name: "AUTH_JWT_KEYS",
+            problem: "must name the folder, with PostgreSQL".to_owned(),
+        });
+    }
     Ok(node::key_folder(config, algorithm))
 }
 
@@ -64,7 +70,7 @@ fn list(folder: &KeyFolder) -> Result<(), CommandError> {
             "{}  {role:<17}  {}",
             key.id(),
             key.file.display()
-        ));
+        ))?;
     }
     signing.map(drop)
 }

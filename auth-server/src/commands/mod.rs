@@ -4,7 +4,9 @@ mod check;
 mod create_superuser;
 mod events;
 mod explain;
+mod first_start;
 mod keys;
+mod mails;
 mod migrate;
 mod new_password;
 mod reload;
@@ -13,7 +15,7 @@ mod user_lookup;
 mod users;
 
 use crate::cli::{Cli, Command, Serve};
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::error::CommandError;
 use crate::output::say;
 use crate::telemetry;
@@ -24,8 +26,22 @@ use crate::telemetry;
 ///
 /// [`CommandError`] tells the operator what is wrong.
 pub async fn run(cli: Cli) -> Result<(), CommandError> {
-    let config = Config::load(&cli.settings, environment())?;
-    telemetry::start(&config.log)?;
+    let needs = match &cli.command {
+        None
+        | Some(
+            Command::Serve(_) | Command::Check | Command::CreateSuperuser(_) | Command::Users(_),
+        ) => Needs::Node,
+        Some(
+            Command::Migrate
+            | Command::Keys(_)
+            | Command::Mails(_)
+            | Command::Events(_)
+            | Command::Explain(_)
+            | Command::OpenApi,
+        ) => Needs::Part,
+    };
+    let config = Config::load_for(needs, &cli.settings, environment())?;
+    telemetry::start(&config.log);
     match cli.command {
         None => serve::run(config, cli.serve, cli.settings).await,
         Some(Command::Serve(flags)) => {
@@ -36,11 +52,12 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
         Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
         Some(Command::Users(command)) => users::run(&config, command).await,
         Some(Command::Keys(command)) => keys::run(&config, command),
+        Some(Command::Mails(command)) => mails::run(&config, command).await,
         Some(Command::Check) => check::run(&config).await,
         Some(Command::Events(flags)) => events::run(&config, flags).await,
         Some(Command::Explain(flags)) => explain::run(&config, &flags).await,
         Some(Command::OpenApi) => {
-            say(auth_tower::api::openapi::document());
+            say(auth_tower::api::openapi::document())?;
             Ok(())
         }
     }

@@ -1,19 +1,26 @@
 //! A password that the operator chooses, which is never an argument: others could read it there.
 
+use std::io::{self, BufRead as _, IsTerminal as _};
+
 use auth_core::Password;
+use zeroize::Zeroizing;
 
 use crate::error::CommandError;
 
-/// Reads the password from the variable, or asks for it twice without showing it.
+/// Reads the password from the variable, or from standard input; on a terminal asks for it twice
+/// without showing it.
 pub(super) fn read(noinput: bool, variable: &'static str) -> Result<Password, CommandError> {
     if noinput {
         let password = std::env::var(variable).map(Password::new);
-        password.map_err(|_| CommandError::Argument {
+        return password.map_err(|_| CommandError::Argument {
             name: variable,
             problem: "must be set with --noinput".to_owned(),
-        })
-    } else {
+        });
+    }
+    if io::stdin().is_terminal() {
         ask()
+    } else {
+        first_line()
     }
 }
 
@@ -28,5 +35,17 @@ fn ask() -> Result<Password, CommandError> {
         Ok(password)
     } else {
         Err(CommandError::Password("the two passwords differ"))
+    }
+}
+
+fn first_line() -> Result<Password, CommandError> {
+    let mut line = Zeroizing::new(String::new());
+    let read = io::stdin().lock().read_line(&mut line);
+    read.map_err(CommandError::Input)?;
+    match line.trim_end_matches(['\r', '\n']) {
+        "" => Err(CommandError::Password(
+            "no password: there is no terminal to ask on, and standard input has none in its first line",
+        )),
+        password => Ok(Password::new(password)),
     }
 }

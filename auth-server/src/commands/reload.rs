@@ -1,4 +1,4 @@
-//! Reading the keys of access tokens anew, on SIGHUP.
+//! Reading the keys of access tokens and the TLS certificate again, on SIGHUP.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,27 +12,34 @@ use crate::config::Config;
 use crate::error::CommandError;
 use crate::node::{self, NodeStore};
 use crate::output::causes;
+use crate::serve::Tls;
 use crate::signals::Hangups;
 
-/// Replaces the keys of a running engine.
-pub(super) struct KeyReload {
+type Outcome<T> = Result<T, CommandError>;
+
+/// Replaces the keys of a running engine, the certificate that is served, and the way to the
+/// database.
+pub(super) struct Reload {
     settings: Settings,
     engine: Engine,
     store: NodeStore,
+    tls: Option<Tls>,
     key_ids: Vec<String>,
 }
 
-impl KeyReload {
+impl Reload {
     pub(super) fn new(
         settings: Settings,
         engine: Engine,
         store: NodeStore,
         keys: &JwtKeys,
+        tls: Option<Tls>,
     ) -> Self {
         Self {
             settings,
             engine,
             store,
+            tls,
             key_ids: ids(keys),
         }
     }
@@ -45,24 +52,44 @@ impl KeyReload {
                 () = &mut end => return,
                 () = hangups.next() => {}
             }
-            match self.read().await {
+            let (keys, tls) = match self.read().await {
+                Ok(read) => read,
+                Err(error) => (Err(error), Ok(())),
+            };
+            match keys {
                 Ok(keys) => self.replace(&keys).await,
                 Err(error) => tracing::error!(
                     error = causes(&error),
                     "the keys cannot be reloaded: those from before stay in use"
                 ),
             }
+            match tls {
+                Ok(()) => {
+                    if self.tls.is_some() {
+                        tracing::info!("TLS certificate reloaded");
+                    }
+                }
+                Err(error) => tracing::error!(
+                    error = causes(&error),
+                    "the TLS certificate cannot be reloaded: the one from before is served"
+                ),
+            }
         }
     }
 
-    /// The keys of access tokens are read, and the database's URL, whatever else has changed in the
-    /// settings.
-    async fn read(&self) -> Result<JwtKeys, CommandError> {
-        let (settings, store) = (self.settings.clone(), self.store.clone());
+    /// Only the database's URL, keys and certificate are read, whatever else has changed in the
+    /// settings; keys or certificate may fail alone.
+    async fn read(&self) -> Result<(Outcome<JwtKeys>, Outcome<()>), CommandError> {
+        let (settings, tls) = (self.settings.clone(), self.tls.clone());
+        let store = self.store.clone();
         let read = tokio::task::spawn_blocking(move || {
             let config = Config::load(&settings, environment())?;
             store.reconnect(&config)?;
-            node::jwt_keys(&config)
+            let renewed = match (tls, node::tls_files(&config)) {
+                (Some(tls), Some(files)) => tls.reload(&files).map_err(CommandError::from),
+                _ => Ok(()),
+            };
+            Ok((node::jwt_keys(&config), renewed))
         });
         read.await.map_err(CommandError::Interrupted)?
     }

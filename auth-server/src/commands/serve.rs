@@ -1,6 +1,5 @@
 //! `auth-server serve`
 
-use std::io::{Write as _, stderr};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +13,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::reload;
+use super::{first_start, reload};
 use crate::cli::{Serve, Settings};
-use crate::config::{Config, Database, EndpointGroup};
+use crate::config::{Config, EndpointGroup};
+use crate::descriptors;
 use crate::error::CommandError;
 use crate::node::{self, NodeKeys, NodeStore};
 use crate::observe;
-use crate::output::say;
 use crate::serve::{self, Limits, ServeSettings};
 use crate::signals::{Hangups, Signals};
+use crate::telemetry;
 use crate::templates::Templates;
 
 pub(super) async fn run(
@@ -33,6 +33,10 @@ pub(super) async fn run(
     // From the first moment, since it would end the process.
     let hangups = Hangups::install()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), settings = ?config, "starting");
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let limits = limits();
     let tls = node::tls(&config)?;
     let templates = Templates::load(&config)?;
     let store = NodeStore::open(&config).await?;
@@ -43,11 +47,11 @@ pub(super) async fn run(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{address}");
     let public_url = config.public_url.clone().unwrap_or_else(|| address.clone());
-    let keys = NodeKeys::load(&config)?;
+    let keys = NodeKeys::load(&config, &store).await?;
     let jwt_keys = keys.jwt.clone();
     let engine = node::engine(&config, &store, keys, &public_url, templates.mails)?;
     let transport = node::mail_transport(&config)?;
-    welcome(&config, &engine, &address).await?;
+    first_start::welcome(&config, &store, &engine, &address).await?;
     note_keys(&engine).await?;
     let usernames = compare_usernames(&engine).await?;
 
@@ -56,7 +60,13 @@ pub(super) async fn run(
     let mut workers = JoinSet::new();
     workers.spawn(engine.mail_worker(transport).run(until(stopped.clone())));
     workers.spawn(engine.housekeeper().run(until(stopped.clone())));
-    let reloading = reload::KeyReload::new(settings, engine.clone(), store.clone(), &jwt_keys);
+    let reloading = reload::Reload::new(
+        settings,
+        engine.clone(),
+        store.clone(),
+        &jwt_keys,
+        tls.clone(),
+    );
     workers.spawn(reloading.run(hangups, until(stopped.clone())));
     if usernames == Compared::NotYet {
         workers.spawn(compare_later(engine.clone(), until(stopped.clone())));
@@ -107,10 +117,7 @@ pub(super) async fn run(
     let settings = ServeSettings {
         hsts: tls.is_some() || config.behind_tls_proxy,
         tls,
-        limits: Limits {
-            keep_alive: config.keep_alive,
-            ..Limits::default()
-        },
+        limits,
         cors: (!config.cors_origins.is_empty())
             .then(|| CorsLayer::new(config.cors_origins.iter().cloned())),
         identify: identify(&config),
@@ -136,20 +143,24 @@ async fn prepare(config: &Config, store: &NodeStore, flags: Serve) -> Result<(),
         store.migrate().await?;
         return Ok(());
     }
-    if let NodeStore::Postgres(store) = store {
-        match store.shortcomings().await {
-            Ok(found) => {
-                for shortcoming in found {
-                    tracing::warn!("{shortcoming}");
-                }
+    match store.shortcomings().await {
+        Ok(found) => {
+            for shortcoming in found {
+                tracing::warn!("{shortcoming}");
             }
-            // Told below, with what was done about it.
-            Err(StoreError::Unavailable(_)) => {}
-            Err(refused) => return Err(refused.into()),
         }
+        // Told below, with what was done about it.
+        Err(CommandError::Database {
+            source: StoreError::Unavailable(_),
+            ..
+        }) => {}
+        Err(refused) => return Err(refused),
     }
     match store.require_migrated().await {
-        Err(CommandError::Store(StoreError::Unavailable(error))) => {
+        Err(CommandError::Database {
+            source: StoreError::Unavailable(error),
+            ..
+        }) => {
             tracing::warn!(
                 error = &*error as &dyn std::error::Error,
                 "the database is not available yet"
@@ -258,30 +269,20 @@ impl Observing {
     }
 }
 
-/// On the first start of the embedded mode: who can log in, and how to try it.
-async fn welcome(config: &Config, engine: &Engine, address: &str) -> Result<(), CommandError> {
-    let Database::Sqlite(_) = &config.database else {
-        return Ok(());
-    };
-    let name = "admin";
-    let created = engine.ensure_superuser(name, "admin@localhost").await?;
-    if let Some(password) = created {
-        say(format_args!(
-            "superuser: {name} password: {}",
-            password.expose()
-        ));
-        say(format_args!(
-            "\nTry it:\n  curl {address}/api/auth/token/ -H 'Content-Type: application/json' \\\n    \
-             -d '{{\"username\":\"{name}\",\"password\":\"THE PASSWORD ABOVE\"}}'\n  \
-             curl {address}/api/register/ -H 'Content-Type: application/json' \\\n    \
-             -H 'Authorization: Bearer THE ACCESS TOKEN' \\\n    \
-             -d '{{\"username\":\"alice\",\"password\":\"correct horse battery\",\
-             \"email\":\"alice@example.org\"}}'\n\
-             Mails: {}\n",
-            config.mail
-        ));
+/// What clients may ask for, as far as there are descriptors.
+fn limits() -> Limits {
+    let (usual, descriptors) = (Limits::default(), descriptors::raise());
+    let limits = usual.within_descriptors(descriptors);
+    if limits.connections < usual.connections {
+        tracing::warn!(
+            descriptors,
+            connections = limits.connections,
+            connections_per_address = limits.connections_per_address,
+            "fewer connections than usual can be open: raise the hard limit of open files \
+             (LimitNOFILE of systemd, `ulimit -Hn`)"
+        );
     }
-    Ok(())
+    limits
 }
 
 /// Whom to take for the client.
@@ -298,7 +299,7 @@ fn identify(config: &Config) -> IdentifyLayer {
 
 /// Says that requests can come; one line whatever the log's form, for scripts to wait for.
 fn announce(what: &str, address: &str) {
-    let _ = writeln!(stderr(), "{what} on {address}");
+    telemetry::announce(format_args!("{what} on {address}"));
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Config, command: Users) -> Result<(), CommandEr
     let store = NodeStore::open(config).await?;
     store.require_migrated().await?;
     let users = Operator {
-        engine: node::operator_engine(config, &store)?,
+        engine: node::operator_engine(config, &store).await?,
         store: store.shared(),
     };
     let done = users.run(command).await;
@@ -116,7 +116,7 @@ impl Operator {
                     as_json(user)
                 } else {
                     line(user)
-                });
+                })?;
             }
             match page.last() {
                 Some(last) if page.len() == filter.limit as usize => {
@@ -131,7 +131,7 @@ impl Operator {
 
     async fn show(&self, chosen: &ChosenUser, json: bool) -> Result<(), CommandError> {
         let user = self.find(chosen).await?;
-        say(if json { as_json(&user) } else { record(&user) });
+        say(if json { as_json(&user) } else { record(&user) })?;
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl Operator {
             "user created: {} {}",
             flags.username.escape_debug(),
             created.id
-        ));
+        ))?;
         Ok(())
     }
 
@@ -164,9 +164,9 @@ impl Operator {
         let context = RequestContext::default();
         let invitation = self.engine.invite(BY, &flags.email, &context).await?;
         if flags.json {
-            say(json!({ "email": flags.email, "invitation": invitation }));
+            say(json!({ "email": flags.email, "invitation": invitation }))?;
         } else {
-            say(format_args!("invited: {}", flags.email.escape_debug()));
+            say(format_args!("invited: {}", flags.email.escape_debug()))?;
         }
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Operator {
             "roles set: {} ({})",
             flags.user.user.escape_debug(),
             or_none(&roles)
-        ));
+        ))?;
         Ok(())
     }
 
@@ -201,14 +201,14 @@ impl Operator {
                 ("everybody".to_owned(), ended)
             }
         };
-        say(format_args!("logged out: {whom} (sessions ended: {ended})"));
+        say(format_args!("logged out: {whom} (sessions ended: {ended})"))?;
         Ok(())
     }
 }
 
 fn tell(act: &str, chosen: &ChosenUser, done: Result<(), AuthError>) -> Result<(), CommandError> {
     done?;
-    say(format_args!("{act}: {}", chosen.user.escape_debug()));
+    say(format_args!("{act}: {}", chosen.user.escape_debug()))?;
     Ok(())
 }
 

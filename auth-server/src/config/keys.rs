@@ -1,5 +1,7 @@
 //! The settings' names, and where they come from.
 
+use std::net::IpAddr;
+
 /// A setting that can be given.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
@@ -114,8 +116,52 @@ pub(super) fn is_misspelt(variable: &str) -> bool {
         && !OTHER_VARIABLES.contains(&variable)
 }
 
+/// Whether Kubernetes has put the variable there, as it does in every container for each service of
+/// the namespace: those of a service named `auth`, or `auth-…`, look like ours.
+pub(super) fn is_of_kubernetes(variable: &str, value: &str) -> bool {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_protocol = |text: &str| ["TCP", "UDP", "SCTP"].contains(&text);
+    let is_url = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    if variable.ends_with("_SERVICE_HOST") {
+        return value.parse::<IpAddr>().is_ok();
+    }
+    if let Some((_, name)) = variable.split_once("_SERVICE_PORT") {
+        return is_port(value) && (name.is_empty() || name.starts_with('_'));
+    }
+    if variable.ends_with("_PORT") && is_url {
+        return true;
+    }
+    let Some((_, port)) = variable.split_once("_PORT_") else {
+        return false;
+    };
+    let mut parts = port.split('_');
+    let names_a_port = parts.next().is_some_and(is_port) && parts.next().is_some_and(is_protocol);
+    let is_whole = match parts.next() {
+        None => is_url,
+        Some("PROTO") => ["tcp", "udp", "sctp"].contains(&value),
+        Some("PORT") => is_port(value),
+        Some("ADDR") => value.parse::<IpAddr>().is_ok(),
+        Some(_) => false,
+    };
+    names_a_port && is_whole && parts.next().is_none()
+}
+
+/// What other programs call the address to listen at.
+static OTHER_NAMES: &[(&str, &str)] = &[
+    ("AUTH_ADDR", "AUTH_BIND"),
+    ("AUTH_ADDRESS", "AUTH_BIND"),
+    ("AUTH_HOST", "AUTH_BIND"),
+    ("AUTH_LISTEN", "AUTH_BIND"),
+    ("AUTH_PORT", "AUTH_BIND"),
+];
+
 /// The known name that comes nearest to a misspelt one.
 pub(super) fn nearest(misspelt: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
+    if let Some((_, meant)) = OTHER_NAMES.iter().find(|(name, _)| *name == misspelt) {
+        return meant;
+    }
     known
         .min_by_key(|name| strsim::damerau_levenshtein(name, misspelt))
         .unwrap_or_default()

@@ -4,12 +4,14 @@ mod error;
 mod keys;
 mod report;
 mod sources;
+mod urls;
 mod values;
+mod warnings;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::mail::Sender;
@@ -28,7 +30,7 @@ use zeroize::Zeroizing;
 pub use error::{ConfigError, Origin};
 use sources::{Sources, problem};
 use values::{
-    address, bytes, count, database_pooling, duration, flag, is_local, mail_route,
+    address, bytes, count, database_pooling, duration, flag, is_local, log_filter,
     on_check_failure, public_url, revocation_feed, revocation_stale, usernames,
 };
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub secret_keys: Option<SecretKeys>,
     /// Where the keys of access tokens come from.
     pub jwt_keys: JwtKeySource,
+    /// The folder of asymmetric keys, if one is given.
+    pub jwt_key_folder: Option<PathBuf>,
     /// The base of the links in mails, and the issuer; the address listened at if not set.
     pub public_url: Option<String>,
     /// How mails travel.
@@ -137,6 +141,18 @@ pub struct Config {
     pub endpoints: Vec<EndpointGroup>,
     /// What to log.
     pub log: String,
+    /// Variables that look like settings and are Kubernetes' own.
+    pub ignored_variables: Vec<String>,
+}
+
+/// How much of the settings a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Needs {
+    /// All that a node needs to serve: secrets, the mail server, a safe address.
+    Node,
+    /// Only what is given: a job that migrates the database has no secrets.
+    Part,
 }
 
 /// A group of endpoints that is served on demand.
@@ -230,23 +246,46 @@ impl Config {
         flags: &Settings,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        Self::load_for(Needs::Node, flags, environment)
+    }
+
+    /// As [`load`](Self::load), for a command that does not need all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], as there.
+    pub fn load_for(
+        needs: Needs,
+        flags: &Settings,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let sources = Sources::read(flags, environment)?;
-        Self::read(&sources).map_err(|error| sources.located(error))
+        let config = Self::read(&sources).and_then(|config| {
+            config.check(&sources)?;
+            if needs == Needs::Node {
+                config.check_node(&sources)?;
+            }
+            Ok(config)
+        });
+        config.map_err(|error| sources.located(error))
     }
 
     fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let data_dir = sources
             .text("data_dir")
             .map_or("./auth-data".into(), PathBuf::from);
-        let database = database(sources, &data_dir)?;
-        let config = Self {
+        let database = sources
+            .parsed("database_url", urls::database)?
+            .unwrap_or_else(|| Database::Sqlite(data_dir.join("auth.sqlite3")));
+        Ok(Self {
             bind: address(sources, "bind")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
             observe_bind: address(sources, "observe_bind")?,
             secret_keys: secret_keys(sources)?,
             jwt_keys: jwt_keys(sources)?,
+            jwt_key_folder: sources.text("jwt_keys").map(PathBuf::from),
             public_url: sources.parsed("public_url", public_url)?,
             mail: sources
-                .parsed("mail", mail_route)?
+                .parsed("mail", urls::mail_route)?
                 .unwrap_or_else(|| MailRoute::Folder(data_dir.join("outbox"))),
             mail_from: match sources.value("mail_from")? {
                 Some(sender) => sender,
@@ -311,12 +350,13 @@ impl Config {
             cors_origins: cors_origins(sources)?,
             max_body: sources.parsed("max_body", bytes)?.unwrap_or(16 * 1024),
             endpoints: endpoints(sources)?,
-            log: sources.text("log").unwrap_or("info").to_owned(),
+            log: sources
+                .parsed("log", log_filter)?
+                .unwrap_or_else(|| "info".to_owned()),
+            ignored_variables: sources.ignored().to_vec(),
             database,
             data_dir,
-        };
-        config.check(sources)?;
-        Ok(config)
+        })
     }
 
     /// Whether nothing but this process keeps the data: then it may make its own keys.
@@ -328,8 +368,12 @@ impl Config {
     /// Checks what more than one setting decides.
     fn check(&self, sources: &Sources) -> Result<(), ConfigError> {
         self.check_lifetimes()?;
+        check_secrets(sources)
+    }
+
+    /// Checks what a node needs to serve.
+    fn check_node(&self, sources: &Sources) -> Result<(), ConfigError> {
         self.check_reach()?;
-        check_secrets(sources)?;
         if self.database_pooling == DatabasePooling::Transaction
             && sources.text("revocation_feed") == Some("listen")
         {
@@ -338,33 +382,40 @@ impl Config {
                 "must be `poll` with AUTH_DATABASE_POOLING=transaction, through which nothing is heard",
             ));
         }
-        if !self.is_embedded() {
-            let secrets: &[_] = match &self.jwt_keys {
-                JwtKeySource::Secrets(_) => &["secret_key", "jwt_secret_key"],
-                JwtKeySource::Folder { .. } => &["secret_key"],
-            };
-            for name in secrets {
-                if sources.text(name).is_none() {
-                    return Err(problem(
-                        name,
-                        "is needed with PostgreSQL; make one with `openssl rand -base64 48`, \
-                         the same for every node",
-                    ));
-                }
-            }
-            if let JwtKeySource::Folder { path: None, .. } = &self.jwt_keys {
+        if let (JwtKeySource::Secrets(_), Some(_)) = (&self.jwt_keys, &self.jwt_key_folder) {
+            return Err(problem(
+                "jwt_keys",
+                "is for asymmetric keys: set AUTH_JWT_ALGORITHM to EdDSA, ES256 or RS256",
+            ));
+        }
+        if self.is_embedded() {
+            return Ok(());
+        }
+        let secrets: &[_] = match &self.jwt_keys {
+            JwtKeySource::Secrets(_) => &["secret_key", "jwt_secret_key"],
+            JwtKeySource::Folder { .. } => &["secret_key"],
+        };
+        for name in secrets {
+            if sources.text(name).is_none() {
                 return Err(problem(
-                    "jwt_keys",
-                    "is needed with PostgreSQL and asymmetric keys: a folder with the same keys \
-                     for every node, made with `auth-server keys generate`",
+                    name,
+                    "is needed with PostgreSQL; make one with `openssl rand -base64 48`, \
+                     the same for every node",
                 ));
             }
-            if sources.text("mail").is_none() {
-                return Err(problem(
-                    "mail",
-                    "is needed with PostgreSQL: smtps://… or folder:PATH",
-                ));
-            }
+        }
+        if let JwtKeySource::Folder { path: None, .. } = &self.jwt_keys {
+            return Err(problem(
+                "jwt_keys",
+                "is needed with PostgreSQL and asymmetric keys: a folder with the same keys \
+                 for every node, made with `auth-server keys generate`",
+            ));
+        }
+        if sources.text("mail").is_none() {
+            return Err(problem(
+                "mail",
+                "is needed with PostgreSQL: smtps://… or folder:PATH",
+            ));
         }
         Ok(())
     }
@@ -429,22 +480,6 @@ impl Config {
     }
 }
 
-fn database(sources: &Sources, data_dir: &Path) -> Result<Database, ConfigError> {
-    let database = sources.parsed("database_url", |url| {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Database::Postgres(Zeroizing::new(url.to_owned())));
-        }
-        match url
-            .strip_prefix("sqlite://")
-            .or_else(|| url.strip_prefix("sqlite:"))
-        {
-            Some(path) if !path.is_empty() => Ok(Database::Sqlite(path.into())),
-            _ => Err("must be postgres://user:password@host/name or sqlite://PATH"),
-        }
-    })?;
-    Ok(database.unwrap_or_else(|| Database::Sqlite(data_dir.join("auth.sqlite3"))))
-}
-
 /// One follows the revocations, and one serves requests.
 fn database_connections(sources: &Sources) -> Result<u32, ConfigError> {
     let connections = sources.parsed("database_connections", |text| match text.parse() {
@@ -471,12 +506,6 @@ fn jwt_keys(sources: &Sources) -> Result<JwtKeySource, ConfigError> {
     let algorithm = sources.value("jwt_algorithm")?.unwrap_or(Algorithm::Hs256);
     let path = sources.text("jwt_keys").map(PathBuf::from);
     if algorithm == Algorithm::Hs256 {
-        if path.is_some() {
-            return Err(problem(
-                "jwt_keys",
-                "is for asymmetric keys: set AUTH_JWT_ALGORITHM to EdDSA, ES256 or RS256",
-            ));
-        }
         return jwt_secrets(sources).map(JwtKeySource::Secrets);
     }
     for name in ["jwt_secret_key", "jwt_secret_key_fallbacks"] {

@@ -8,6 +8,7 @@ use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
 use auth_core::{RegistrationMode, TakenNames, UsernamePolicy};
 
+use super::urls::without_secrets;
 use super::{Config, Database, DatabasePooling, JwtKeySource, MailRoute};
 
 impl Config {
@@ -202,12 +203,4 @@ impl fmt::Debug for MailRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MailRoute({self})")
     }
-}
-
-/// A URL without its user, password and query, any of which may be or hold a secret.
-fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}://{host}")
 }

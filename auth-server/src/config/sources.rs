@@ -17,7 +17,10 @@ use crate::cli::Settings;
 use crate::private;
 
 /// The settings as they were written, later sources over earlier ones.
-pub(super) struct Sources(BTreeMap<&'static str, Setting>);
+pub(super) struct Sources {
+    settings: BTreeMap<&'static str, Setting>,
+    ignored: Vec<String>,
+}
 
 struct Setting {
     text: Zeroizing<String>,
@@ -31,6 +34,7 @@ impl Sources {
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         let mut origins = BTreeMap::new();
+        let mut ignored = Vec::new();
         if let Some(file) = &flags.config {
             let table = read_file(file)?;
             for key in table.keys() {
@@ -49,6 +53,10 @@ impl Sources {
                 }
                 figment = figment.merge(Serialized::global(key.name, value));
             } else if keys::is_misspelt(&variable) {
+                if keys::is_of_kubernetes(&variable, &value) {
+                    ignored.push(variable);
+                    continue;
+                }
                 let nearest = keys::nearest(&variable, KEYS.iter().map(|key| key.variable));
                 return Err(ConfigError::UnknownVariable { variable, nearest });
             }
@@ -71,9 +79,15 @@ impl Sources {
                 settings.insert(name, Setting { text, origin });
             }
         }
-        let mut sources = Self(settings);
+        ignored.sort();
+        let mut sources = Self { settings, ignored };
         sources.read_secret_files()?;
         Ok(sources)
+    }
+
+    /// The variables of our prefix that are Kubernetes' and no settings.
+    pub(super) fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 
     /// Takes the secrets that stand in files of their own.
@@ -97,7 +111,7 @@ impl Sources {
                 text: Zeroizing::new(text),
                 origin: Origin::File(path),
             };
-            self.0.insert(name, setting);
+            self.settings.insert(name, setting);
         }
         Ok(())
     }
@@ -113,7 +127,10 @@ impl Sources {
             } => ConfigError::Value {
                 variable,
                 name,
-                origin: self.0.get(name).map(|setting| setting.origin.clone()),
+                origin: self
+                    .settings
+                    .get(name)
+                    .map(|setting| setting.origin.clone()),
                 problem,
             },
             other => other,
@@ -122,7 +139,7 @@ impl Sources {
 
     /// The setting as it was written, unless it is empty.
     pub(super) fn text(&self, name: &'static str) -> Option<&str> {
-        let text = self.0.get(name)?.text.trim();
+        let text = self.settings.get(name)?.text.trim();
         (!text.is_empty()).then_some(text)
     }
 

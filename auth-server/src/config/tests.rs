@@ -545,3 +545,91 @@ fn s13_2_s13_3_the_settings_show_without_secrets() {
     }
     assert!(shown.contains("postgres://db.example.org/auth"));
 }
+
+#[test]
+fn fault_c4_what_kubernetes_sets_for_a_service_is_ignored_and_named() {
+    let injected = [
+        ("AUTH_SERVICE_HOST", "10.96.0.12"),
+        ("AUTH_SERVICE_PORT", "8000"),
+        ("AUTH_SERVICE_PORT_HTTP", "8000"),
+        ("AUTH_PORT", "tcp://10.96.0.12:8000"),
+        ("AUTH_PORT_8000_TCP", "tcp://10.96.0.12:8000"),
+        ("AUTH_PORT_8000_TCP_PROTO", "tcp"),
+        ("AUTH_PORT_8000_TCP_PORT", "8000"),
+        ("AUTH_PORT_8000_TCP_ADDR", "10.96.0.12"),
+        ("AUTH_SERVER_SERVICE_HOST", "fd00::12"),
+        ("AUTH_SERVER_PORT", "tcp://[fd00::12]:8000"),
+        ("AUTH_SERVER_PORT_53_UDP", "udp://[fd00::12]:53"),
+    ];
+    let config = load(&injected).unwrap();
+    let warnings = config.warnings();
+    let [warning] = warnings.as_slice() else {
+        panic!("not one warning: {warnings:?}")
+    };
+    for (variable, _) in injected {
+        assert!(warning.contains(variable), "{variable} in {warning}");
+    }
+    // What a person writes is no address of a service.
+    for mistake in [
+        ("AUTH_PORT", "8000"),
+        ("AUTH_SERVICE_HOST", "auth.example.org"),
+        ("AUTH_SERVICE_PORT", "http"),
+        ("AUTH_PORT_8000_TCP_ADDR", "here"),
+        ("AUTH_PORT_HTTP", "tcp://10.96.0.12:8000"),
+    ] {
+        refuses(&[mistake], "unknown environment variable");
+    }
+}
+
+#[test]
+fn fault_d13_a_port_or_a_host_alone_is_led_to_the_address() {
+    for variable in ["AUTH_PORT", "AUTH_HOST", "AUTH_LISTEN"] {
+        refuses(&[(variable, "8000")], "did you mean AUTH_BIND?");
+    }
+}
+
+#[test]
+fn fault_c5_settings_that_let_everybody_in_are_warned_of() {
+    let warned = |variables: &[(&str, &str)]| load(variables).unwrap().warnings().join("\n");
+    for everybody in ["0.0.0.0/0", "10.0.0.0/8,::/0"] {
+        let warning = warned(&[("AUTH_TRUSTED_PROXIES", everybody)]);
+        assert!(warning.contains("trusts everybody"), "{warning}");
+    }
+    let unlimited = warned(&production(&[("AUTH_THROTTLE", "off")]));
+    assert!(unlimited.contains("AUTH_THROTTLE=off"), "{unlimited}");
+    assert_eq!(warned(&[("AUTH_THROTTLE", "off")]), "");
+    assert_eq!(warned(&[("AUTH_TRUSTED_PROXIES", "10.0.0.0/8")]), "");
+}
+
+#[test]
+fn fault_d4_a_word_that_is_no_level_is_no_filter() {
+    for wrong in [
+        "warning",
+        "verbose",
+        "auth_core",
+        "info,auth_core",
+        "auth_core=warning",
+    ] {
+        refuses(&[("AUTH_LOG", wrong)], "AUTH_LOG");
+    }
+    for right in [
+        "warn",
+        "INFO",
+        "off",
+        "info,auth_core=debug",
+        "warn,[request{id=1}]=debug",
+    ] {
+        assert_eq!(load(&[("AUTH_LOG", right)]).unwrap().log, right);
+    }
+}
+
+#[test]
+fn fault_d13_a_job_that_migrates_needs_no_secrets() {
+    let url = ("DATABASE_URL", "postgres://auth@db.example.org/auth");
+    let load_for = |needs| {
+        let variables = [(url.0.to_owned(), url.1.to_owned())];
+        Config::load_for(needs, &Settings::default(), variables.into_iter())
+    };
+    assert!(load_for(Needs::Part).is_ok());
+    assert!(load_for(Needs::Node).is_err());
+}

@@ -9,11 +9,11 @@ use auth_core::password::OnCheckFailure;
 use auth_core::revocation::StalePolicy;
 use auth_core::store::RevocationDelivery;
 use http::Uri;
-use zeroize::Zeroizing;
+use tracing_subscriber::EnvFilter;
 
+use super::DatabasePooling;
 use super::error::ConfigError;
 use super::sources::Sources;
-use super::{DatabasePooling, MailRoute};
 
 pub(super) fn public_url(url: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "must be like https://auth.example.org";
@@ -38,16 +38,6 @@ pub(super) fn is_local(url: &str) -> bool {
     let uri: Option<Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
     ["127.0.0.1", "localhost", "[::1]"].contains(&host)
-}
-
-pub(super) fn mail_route(text: &str) -> Result<MailRoute, &'static str> {
-    match text.strip_prefix("folder:") {
-        Some(path) if !path.is_empty() => Ok(MailRoute::Folder(path.into())),
-        None if text.starts_with("smtp://") || text.starts_with("smtps://") => {
-            Ok(MailRoute::Smtp(Zeroizing::new(text.to_owned())))
-        }
-        _ => Err("must be smtps://user:password@host, smtp://user:password@host or folder:PATH"),
-    }
 }
 
 pub(super) fn revocation_feed(text: &str) -> Result<RevocationDelivery, &'static str> {
@@ -87,6 +77,29 @@ pub(super) fn usernames(text: &str) -> Result<UsernamePolicy, &'static str> {
         "ascii" => Ok(UsernamePolicy::Ascii),
         "unicode" => Ok(UsernamePolicy::Unicode),
         _ => Err("must be `ascii` or `unicode`"),
+    }
+}
+
+/// Reads a filter of the log. A bare word that is no level would be taken for the name of a part of
+/// the program, and mute all others.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for directive in text.split(',').map(str::trim) {
+        let is_bare = !directive.is_empty() && !directive.contains(['=', '[', ']', '{', '}']);
+        let is_level = LEVELS
+            .iter()
+            .any(|level| level.eq_ignore_ascii_case(directive));
+        if is_bare && !is_level {
+            return Err(format!(
+                "`{directive}` is not a level: the levels are {}; a part of the program comes with its level, \
+                 as in info,auth_core=debug",
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("must be a filter such as info or info,auth_core=debug".to_owned()),
     }
 }
 

@@ -18,13 +18,13 @@ use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt as _};
 
 use super::activity::{Activity, Ended, IdleLimits};
 use super::limits::Limits;
 use super::tasks::Spawner;
+use super::tls::Tls;
 use super::wire::Wire;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -37,7 +37,7 @@ const KEEP_ALIVE_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Connections<S> {
     service: S,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     builder: Builder<Spawner>,
     limits: Limits,
     spawner: Spawner,
@@ -53,12 +53,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(
-        service: S,
-        tls: Option<TlsAcceptor>,
-        limits: Limits,
-        spawner: Spawner,
-    ) -> Self {
+    pub(super) fn new(service: S, tls: Option<Tls>, limits: Limits, spawner: Spawner) -> Self {
         let mut builder = Builder::new(spawner.clone());
         builder
             .http1()
@@ -93,7 +88,7 @@ where
         let this = self.clone();
         async move {
             let _ = stream.set_nodelay(true);
-            match this.tls.clone() {
+            match this.tls.as_ref().map(Tls::acceptor) {
                 None => this.talk(stream, peer, watcher).await,
                 Some(tls) => {
                     let limit = this.limits.handshake;

@@ -40,6 +40,26 @@ pub struct Limits {
     pub streams: u32,
 }
 
+impl Limits {
+    /// How many descriptors are kept for what is no connection of a client: the database, files, the
+    /// log.
+    const OTHER_DESCRIPTORS: usize = 256;
+
+    /// Lowers the numbers of connections to what a process with so many file descriptors can have.
+    /// One address then has the same part of them as ever.
+    #[must_use]
+    pub fn within_descriptors(mut self, descriptors: usize) -> Self {
+        let others = Self::OTHER_DESCRIPTORS.min(descriptors / 2);
+        let most = descriptors - others;
+        if most < self.connections {
+            let part = self.connections_per_address * most / self.connections;
+            self.connections_per_address = part.max(1);
+            self.connections = most;
+        }
+        self
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -58,5 +78,23 @@ impl Default for Limits {
             uri_bytes: 4 * 1024,
             streams: 64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_c6_one_address_cannot_take_all_descriptors() {
+        let of = |descriptors| {
+            let limits = Limits::default().within_descriptors(descriptors);
+            (limits.connections, limits.connections_per_address)
+        };
+        assert_eq!(of(usize::MAX), (10_000, 1_000));
+        assert_eq!(of(10_256), (10_000, 1_000));
+        assert_eq!(of(1_024), (768, 76));
+        assert_eq!(of(64), (32, 3));
+        assert_eq!(of(4), (2, 1));
     }
 }

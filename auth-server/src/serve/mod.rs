@@ -87,8 +87,7 @@ pub async fn serve<S, B>(
         settings.hsts,
         settings.route_of,
     );
-    let tls = settings.tls.map(Tls::acceptor);
-    let connections = Connections::new(service, tls, limits, spawner.clone());
+    let connections = Connections::new(service, settings.tls, limits, spawner.clone());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {

@@ -1,7 +1,7 @@
 //! TLS, by rustls.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -49,9 +49,9 @@ pub enum TlsError {
     Mismatch(#[source] rustls::Error),
 }
 
-/// TLS 1.2 and 1.3, ready to be served.
+/// TLS 1.2 and 1.3, ready to be served; the clones share a certificate.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls(Arc<RwLock<TlsAcceptor>>);
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,11 +66,24 @@ impl Tls {
     ///
     /// [`TlsError`] says which file is wrong.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
-        acceptor(files).map(Self)
+        let acceptor = acceptor(files)?;
+        Ok(Self(Arc::new(RwLock::new(acceptor))))
     }
 
-    pub(super) fn acceptor(self) -> TlsAcceptor {
-        self.0
+    /// Reads a renewed certificate and its key, for the connections to come.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] says which file is wrong; the certificate of before is served on.
+    pub fn reload(&self, files: &TlsFiles) -> Result<(), TlsError> {
+        let acceptor = acceptor(files)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        Ok(())
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let acceptor = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        acceptor.clone()
     }
 }
 

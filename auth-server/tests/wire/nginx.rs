@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A running nginx, ended when dropped.
-pub struct Nginx {
+pub(crate) struct Nginx {
     child: Child,
     port: u16,
     _folder: TempDir,
@@ -16,7 +16,7 @@ pub struct Nginx {
 
 impl Nginx {
     /// Passes requests on to this address: each body as it comes, or whole.
-    pub fn start(upstream: &str, request_buffering: &str) -> Self {
+    pub(crate) fn start(upstream: &str, request_buffering: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display();
         let port = free_port();
@@ -75,7 +75,7 @@ impl Nginx {
         this
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }

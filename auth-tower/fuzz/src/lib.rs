@@ -2,6 +2,10 @@
 //!
 //! The programs in `fuzz_targets` call them, and `auth-tower/tests/fuzz_corpus.rs` replays the kept
 //! corpus through them. A target fails by a panic: the parser's own, or that of a check here.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a check that fails by a panic is what a target is for"
+)]
 
 use std::net::IpAddr;
 
@@ -13,8 +17,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use serde_json::Value;
 
-/// The targets, by the names of their programs and of the folders of their corpora.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+/// A target, by the name of its program and of the folder of its corpus.
+type Target = (&'static str, fn(&[u8]));
+
+/// The targets.
+pub const TARGETS: [Target; 6] = [
     ("authorization", authorization),
     ("json_body", json_body),
     ("request_body", request_body),

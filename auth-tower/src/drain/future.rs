@@ -76,7 +76,7 @@ where
                     let returned = returned.take();
                     // The service's future may hold the body until it is dropped itself.
                     this.state.set(State::Done);
-                    let Some(rest) = returned.and_then(taken) else {
+                    let Some(rest) = returned.as_ref().and_then(taken) else {
                         return Poll::Ready(Ok(response));
                     };
                     let body = match rest {
@@ -131,7 +131,7 @@ where
 }
 
 /// What was given back; nothing if the body was read, or is still being read.
-fn taken<B>(returned: Returned<B>) -> Option<Rest<B>> {
+fn taken<B>(returned: &Returned<B>) -> Option<Rest<B>> {
     let mut rest = returned.lock().unwrap_or_else(PoisonError::into_inner);
     rest.take()
 }

@@ -1,5 +1,6 @@
 //! Mails over SMTP.
 
+mod dialogue;
 mod server;
 
 use std::fmt;
@@ -8,12 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lettre::transport::smtp::Error;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 
 use self::server::Server;
 pub use self::server::SmtpSetupError;
-use super::message::message;
+use super::message::{Form, message};
 use super::{Mail, MailError, MailTransport, Sender};
 
 /// Hands mails to a mail server.
@@ -128,16 +128,15 @@ impl SmtpTransport {
 #[async_trait]
 impl MailTransport for SmtpTransport {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let message = message(mail, &self.sender)?;
-        let content = message.formatted();
+        let message = message(mail, &self.sender, Form::Ascii)?;
         let mut connection = self.connection().await?;
-        let sending = connection.send(message.envelope(), &content);
+        let sending = dialogue::hand_on(&mut connection, &message);
         match tokio::time::timeout(self.timeout, sending).await {
-            Ok(Ok(_)) => {
+            Ok(Ok(())) => {
                 self.keep(connection);
                 Ok(())
             }
-            Ok(Err(error)) => Err(refusal(error)),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(timed_out()),
         }
     }
@@ -154,14 +153,6 @@ impl MailTransport for SmtpTransport {
             )))),
             Err(_) => Err(timed_out()),
         }
-    }
-}
-
-fn refusal(error: Error) -> MailError {
-    if error.is_permanent() {
-        MailError::Permanent(Box::new(error))
-    } else {
-        MailError::Temporary(Box::new(error))
     }
 }
 

@@ -52,7 +52,8 @@ impl AccountStore for PostgresStore {
                 Box::pin(delete(connection, *delivery, *id, ending, event))
             },
         )
-        .await?
+        .await
+        .map_err(stored::refused_deletion)?
         .into()
     }
 }

@@ -13,6 +13,7 @@ mod lease;
 mod lookup;
 mod migrate;
 mod notification;
+mod operator;
 mod outbox;
 mod revocations;
 mod rows;

@@ -16,8 +16,14 @@ pub(super) enum UrlError {
          the primary, such as a proxy's"
     )]
     SeveralHosts,
-    #[error("the database URL's parameter `{0}` is not supported{1}")]
-    Parameter(String, &'static str),
+    #[error("the database URL's parameter `{0}` is not supported: {1}")]
+    Parameter(&'static str, &'static str),
+    /// Not named: it may be a part of a password.
+    #[error(
+        "the database URL has an unknown parameter; if it is a part of the password, percent-encode user \
+         and password: `?` is %3F, `#` is %23, `/` is %2F, `@` is %40, `:` is %3A and `%` is %25"
+    )]
+    UnknownParameter,
 }
 
 /// What the driver knows, and what holds anyway.
@@ -46,6 +52,27 @@ const PARAMETERS: [&str; 22] = [
     "client_encoding",
 ];
 
+const GIVEN_UP: [&str; 2] = ["connect_timeout", "tcp_user_timeout"];
+
+const KEPT_ALIVE: [&str; 4] = [
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+];
+
+/// What holds anyway, and the driver would warn of.
+const UNSPOKEN: [&str; 4] = [
+    "target_session_attrs",
+    "channel_binding",
+    "gssencmode",
+    "client_encoding",
+];
+
+fn is_option(name: &str) -> bool {
+    name.starts_with("options[") && name.ends_with(']')
+}
+
 /// Reads a URL.
 pub(super) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -64,20 +91,25 @@ pub(super) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
             }
             ("target_session_attrs", "read-write" | "primary" | "any") => {}
             ("target_session_attrs", _) => {
-                let why = " with this value: only connections that may write are used";
-                return Err(UrlError::Parameter(name.into_owned(), why));
+                return Err(UrlError::Parameter(
+                    "target_session_attrs",
+                    "only connections that may write are used",
+                ));
             }
-            ("connect_timeout" | "tcp_user_timeout", _) => {
-                let why = ": a connection is given up after 3 seconds, and a statement after 10";
-                return Err(UrlError::Parameter(name.into_owned(), why));
+            (name, _) if GIVEN_UP.contains(&name) => {
+                return Err(UrlError::Parameter(
+                    "connect_timeout",
+                    "a connection is given up after 3 seconds, and a statement after 10",
+                ));
             }
-            (name, _) if name.starts_with("keepalives") => {
-                let why =
-                    ": a connection that was idle is asked whether it lives before it is used";
-                return Err(UrlError::Parameter(name.to_owned(), why));
+            (name, _) if KEPT_ALIVE.contains(&name) => {
+                return Err(UrlError::Parameter(
+                    "keepalives",
+                    "a connection that was idle is asked whether it lives before it is used",
+                ));
             }
-            (name, _) if !PARAMETERS.contains(&name) && !name.starts_with("options[") => {
-                return Err(UrlError::Parameter(name.to_owned(), ""));
+            (name, _) if !PARAMETERS.contains(&name) && !is_option(name) => {
+                return Err(UrlError::UnknownParameter);
             }
             _ => {}
         }
@@ -85,15 +117,7 @@ pub(super) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     let mut ours = url;
     let kept: Vec<(String, String)> = ours
         .query_pairs()
-        .filter(|(name, _)| {
-            ![
-                "target_session_attrs",
-                "channel_binding",
-                "gssencmode",
-                "client_encoding",
-            ]
-            .contains(&&**name)
-        })
+        .filter(|(name, _)| !UNSPOKEN.contains(&&**name))
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
     ours.set_query(None);
@@ -123,7 +147,7 @@ mod tests {
                 "postgres://a/auth?target_session_attrs=standby",
                 "may write",
             ),
-            ("postgres://a/auth?sslmodus=x", "`sslmodus`"),
+            ("postgres://a/auth?sslmodus=x", "unknown parameter"),
         ] {
             let said = refused(url);
             assert!(said.contains(says), "{url}: {said}");

@@ -40,7 +40,7 @@ impl AccountStore for SqliteStore {
         });
         let outcome = outcome.await;
         self.tell_of_revocations();
-        outcome?.into()
+        outcome.map_err(stored::refused_deletion)?.into()
     }
 }
 

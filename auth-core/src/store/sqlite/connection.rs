@@ -1,12 +1,13 @@
 //! The file and the connections to it.
 
-use std::fs::OpenOptions;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Error, SqlitePool};
 
+use crate::private;
 use crate::store::StoreError;
 
 /// How long a statement waits for another process, and a call for the connection.
@@ -18,17 +19,24 @@ const READERS: u32 = 4;
 /// How often the journal mode is tried to be set while other processes open the same file.
 const OPEN_ATTEMPTS: u32 = 50;
 
-/// Makes the file before SQLite would with the permissions of the umask; its journals inherit them.
+/// Makes the file before SQLite would with the permissions of the umask, or checks that nobody else
+/// may read the one that is there; its journals inherit permissions and owner.
 pub(super) fn create_file(path: &Path) -> Result<(), StoreError> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .map(drop)
-        .map_err(|error| StoreError::Unavailable(error.into()))
+    let unavailable = |error: io::Error| StoreError::Unavailable(error.into());
+    match private::create_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.map(drop).map_err(unavailable),
+    }
+    if private::is_exposed(path).map_err(unavailable)? {
+        return Err(StoreError::Unavailable(Box::new(Exposed(path.to_owned()))));
+    }
+    Ok(())
 }
+
+/// It holds hashes of passwords, names and addresses.
+#[derive(Debug, thiserror::Error)]
+#[error("others can read {}: run `chmod 600` on it, and on those beside it with -wal and -shm", .0.display())]
+struct Exposed(PathBuf);
 
 /// A pool of one connection, with which the writes of this process form a queue.
 pub(super) async fn writer(path: &Path) -> Result<SqlitePool, Error> {

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod housekeeping;
 mod migrate;
+mod operator;
 mod outbox;
 mod revocations;
 mod rows;

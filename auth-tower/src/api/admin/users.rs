@@ -256,7 +256,10 @@ pub(in crate::api) mod described {
             "The account and its sessions, for ever; the audit trail stays.",
         )
         .answers_nothing(204, "The user is gone.")
-        .refuses([AuthError::LastSuperuser])
+        .refuses([
+            AuthError::LastSuperuser,
+            AuthError::UserInUse("a foreign key of the application".into()),
+        ])
     }
 
     pub(in crate::api) fn log_out() -> Described {
