@@ -125,13 +125,17 @@ fn s16_2_every_crate_of_ours_forbids_unsafe_code() {
 }
 
 /// Features that a crate cannot do without, or that we use.
-const WANTED: [(&str, &str); 4] = [
+const WANTED: [(&str, &str); 5] = [
     (
         "clap",
         "`--help`, and what it says of a flag that is misspelt",
     ),
     ("idna", "the tables of Unicode"),
     ("papaya", "its barriers, which readers do not pay for"),
+    (
+        "sha2",
+        "the names of hashes that RSA signatures hold (feature `rust-crypto`)",
+    ),
     (
         "tracing-subscriber",
         "the log as text, with colours on a terminal",

@@ -318,6 +318,9 @@ async fn s3_2_names_of_all_scripts_are_compared_with_those_of_before() {
 
     let unicode = [("AUTH_USERNAMES", "unicode")];
     let server = Server::start_in(folder, &unicode);
+    // It has another address, and so another issuer.
+    let token = server.log_in("admin", &password).await;
+    let token = token.text("access_token");
     let register = async |name: &str, email: &str| {
         let body = json!({"username": name, "password": PASSWORD, "email": email});
         let path = "/api/register/";
