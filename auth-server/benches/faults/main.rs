@@ -21,6 +21,7 @@ use clap::{Parser, ValueEnum};
 
 use harness::cluster::Replication;
 use harness::failover;
+use harness::kills;
 use harness::site::{Rotation, Site};
 use harness::storm;
 
@@ -31,10 +32,13 @@ struct Arguments {
     /// each round.
     #[arg(long, default_value_t = 1_000)]
     rounds: usize,
+    /// How often the server is killed on each database, with rotation off and on.
+    #[arg(long, default_value_t = 50)]
+    kills: usize,
     /// Failovers to a synchronous standby, and as many to an asynchronous one.
     #[arg(long, default_value_t = 3)]
     failovers: usize,
-    /// The storm on this database alone.
+    /// Storms and kills on this database alone.
     #[arg(long)]
     only: Option<Database>,
     /// What `cargo bench` adds, and `cargo test` does not.
@@ -54,6 +58,7 @@ async fn main() -> ExitCode {
     // As benchmarks by criterion do, this one just shows that it works where `cargo test` runs it.
     if !arguments.bench {
         arguments.rounds = 1;
+        arguments.kills = 1;
         arguments.failovers = 0;
     }
     let mut is_clean = true;
@@ -69,6 +74,12 @@ async fn main() -> ExitCode {
             let outcome = storm::run(&site, arguments.rounds).await;
             println!("## A storm over {database:?}, rotation {rotation:?}\n\n{outcome}");
             is_clean &= outcome.faults.is_empty();
+            let balance = kills::run(&site, arguments.kills).await;
+            println!(
+                "## {} kills over {database:?}, rotation {rotation:?}\n\n{balance}",
+                arguments.kills
+            );
+            is_clean &= balance.lost.is_empty();
         }
     }
     for replication in [Replication::Synchronous, Replication::Asynchronous] {

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::harness::proxy::{Proxy, Upstream, Way};
 use crate::harness::site::{Rotation, Site, shared_postgres};
-use crate::harness::trial::{LIMIT, RECOVERY, Trial, readiness_becomes};
-
-/// How long a fault lasts at least: longer than any limit of a statement.
-const LASTING: Duration = Duration::from_secs(14);
+use crate::harness::trial::{LASTING, LIMIT, RECOVERY, Trial, readiness_becomes};
 
 /// A site, a proxy to its database, and the URL through it.
 async fn behind_a_proxy() -> (Site, Proxy, String) {
@@ -27,8 +25,8 @@ async fn administrator() -> PgConnection {
 
 /// Runs a statement about the database of a site, whose name takes the place of `{}`.
 async fn administer(site: &Site, statement: &str) {
-    let name = site.url.rsplit('/').nth(0).unwrap();
-    let name = name.split('?').next().unwrap();
+    let options: PgConnectOptions = site.url.parse().unwrap();
+    let name = options.get_database().unwrap();
     let statement = sqlx::AssertSqlSafe(statement.replace("{}", name));
     administrator().await.execute(statement).await.unwrap();
 }

@@ -16,7 +16,7 @@ async fn s19_2_sqlite_writes_again_when_its_full_disk_has_space() {
     let site = Site::on_sqlite_in(disk.path(), Rotation::On).await;
     let servers = [site.start(&[])];
     let client = site.client(&servers[0]);
-    let trial = Trial::prepare_with(&site, &servers, 600).await;
+    let trial = Trial::prepare_with(&site, &servers, 1_500).await;
     let fault = async {
         let filling = disk.fill();
         assert!(readiness_becomes(&client, 503, LIMIT).await);

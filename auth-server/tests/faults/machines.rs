@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use crate::harness::cluster::{Cluster, Replication, Stop};
+use crate::harness::cluster::{Cluster, Pair, Replication, Stop};
 use crate::harness::failover;
 use crate::harness::site::{Rotation, Site};
-use crate::harness::trial::{LIMIT, Trial, readiness_becomes};
-
-/// How long a server stays away: longer than any limit of a statement.
-const AWAY: Duration = Duration::from_secs(14);
+use crate::harness::trial::{LASTING, LIMIT, Trial, readiness_becomes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn s19_2_a_failover_to_a_synchronous_standby_loses_nothing() {
@@ -36,7 +33,7 @@ async fn s19_2_a_database_that_hangs_stops_or_waits_for_a_standby_is_answered_50
     let paused = async {
         cluster.pause();
         assert!(readiness_becomes(&client, 503, LIMIT).await);
-        tokio::time::sleep(AWAY).await;
+        tokio::time::sleep(LASTING).await;
         cluster.resume();
     };
     let paused = trial.run(&trial.clients(), paused).await;
@@ -55,7 +52,7 @@ async fn s19_2_a_database_that_hangs_stops_or_waits_for_a_standby_is_answered_50
             .run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
             .await;
         cluster.run("SELECT pg_reload_conf()").await;
-        tokio::time::sleep(AWAY).await;
+        tokio::time::sleep(LASTING).await;
         cluster
             .run("ALTER SYSTEM RESET synchronous_standby_names")
             .await;
@@ -70,4 +67,17 @@ async fn s19_2_a_database_that_hangs_stops_or_waits_for_a_standby_is_answered_50
         eprintln!("{what}:");
         verdict.is_clean();
     }
+}
+
+/// The old primary goes on, and its proxy with it, but none of its commits ends: its standby is a
+/// primary now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_a15_a_node_at_a_primary_that_cannot_commit_is_not_ready() {
+    let pair = Pair::create(Replication::Synchronous, "auth").await;
+    let site = Site::on(pair.primary.url("auth"), Rotation::Off).await;
+    let server = site.start(&[]);
+    let client = site.client(&server);
+    assert!(readiness_becomes(&client, 200, LIMIT).await);
+    pair.promote().await;
+    assert!(readiness_becomes(&client, 503, LIMIT * 2).await);
 }

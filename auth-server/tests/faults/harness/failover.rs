@@ -1,7 +1,7 @@
 //! An address that leads first to the primary, then to the same as a read-only standby, then to the
 //! new primary.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -28,7 +28,7 @@ pub struct Failover {
 
 /// Lets two servers go through a failover in mid-load.
 pub async fn run(replication: Replication) -> Failover {
-    let pair = Pair::create(replication, "auth").await;
+    let mut pair = Pair::create(replication, "auth").await;
     let proxy = Proxy::to(pair.primary.upstream()).await;
     let site = Site::on(pair.primary.url("auth"), Rotation::On).await;
     let url = proxy.url(&site.url);
@@ -38,9 +38,8 @@ pub async fn run(replication: Replication) -> Failover {
         .await
         .settled_at(pair.standby.url("auth"));
     let noting = trial.clients().with_log(Database::connect(&site.url).await);
-    let pair = RefCell::new(pair);
+    let promised_by_the_old = Cell::new(0);
     let fault = async {
-        let mut pair = pair.borrow_mut();
         // Who does not wait for the standby learns what a crash costs.
         pair.primary.stop(match replication {
             Replication::Synchronous => Stop::Fast,
@@ -49,12 +48,18 @@ pub async fn run(replication: Replication) -> Failover {
         pair.promote().await;
         pair.primary.start_as_standby();
         tokio::time::sleep(ASTRAY).await;
+        // What is acknowledged from here on, the new primary has promised.
+        promised_by_the_old.set(trial.ledger().len());
         proxy.lead_to(pair.standby.upstream());
     };
     let mut verdict = trial.run(&noting, fault).await;
     let forgiven = match replication {
         Replication::Synchronous => 0,
-        Replication::Asynchronous => verdict.balance.forgive_after(pair.borrow().parting()),
+        Replication::Asynchronous => {
+            let parting = pair.parting();
+            let balance = &mut verdict.balance;
+            balance.forgive_after(parting, promised_by_the_old.get())
+        }
     };
     if verdict.is_recovered() {
         let [one, other] = &clients;

@@ -81,6 +81,8 @@ impl Position {
 /// An act and where the log stood when its acknowledgement had come: the act is at or before that.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// In the order of the acknowledgements.
+    pub number: usize,
     pub act: Act,
     pub position: Option<Position>,
 }
@@ -95,7 +97,13 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn acknowledge(&self, act: Act, position: Option<Position>) {
-        self.entries.lock().unwrap().push(Entry { act, position });
+        let mut entries = self.entries.lock().unwrap();
+        let number = entries.len();
+        entries.push(Entry {
+            number,
+            act,
+            position,
+        });
     }
 
     pub fn refuse(&self, kind: Kind, status: u16) {
@@ -153,12 +161,15 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Takes out of what is lost the acts that were committed later than this position, or may have
-    /// been; gives how many those are.
-    pub fn forgive_after(&mut self, cut: Position) -> usize {
+    /// Takes out of what is lost the acts that the old primary committed later than this position,
+    /// or may have committed later; gives how many those are. The old primary's are the entries
+    /// before the given number.
+    pub fn forgive_after(&mut self, cut: Position, before: usize) -> usize {
         let all = self.lost.len();
-        self.lost
-            .retain(|entry| entry.position.is_some_and(|position| position <= cut));
+        self.lost.retain(|entry| {
+            let is_kept = entry.position.is_some_and(|position| position <= cut);
+            entry.number >= before || is_kept
+        });
         all - self.lost.len()
     }
 }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod database;
 pub mod failover;
+pub mod kills;
 pub mod ledger;
 pub mod poll;
 pub mod proxy;

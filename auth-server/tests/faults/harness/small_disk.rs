@@ -1,4 +1,4 @@
-//! A disk of 2 MiB.
+//! A disk of 8 MiB: SQLite's write-ahead log alone grows to 4.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ impl SmallDisk {
     pub fn mount() -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
             .arg(folder.path())
             .output()
             .map_err(|error| error.to_string())?;

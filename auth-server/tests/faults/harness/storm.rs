@@ -253,72 +253,72 @@ impl Noise {
         let post = |path: &str, bearer: Option<&str>, body: serde_json::Value| {
             request("POST", path, bearer, Some(&body.to_string()))
         };
-        match random.random_range(0..20) {
-            // A login holds more transactions than others: it comes more often.
-            0..=4 => {
+        match random.random_range(0..25) {
+            // A login has more transactions than others: it comes more often.
+            0..=9 => {
                 let body = json!({"username": login.name, "password": PASSWORD});
                 post("/api/auth/token/", None, body)
             }
-            5 => {
+            10 => {
                 let body = json!({"username": login.name, "password": "a wrong password"});
                 post("/api/auth/token/", None, body)
             }
-            6 => {
+            11 => {
                 let name = format!("noise-{nonce}");
                 let email = format!("{name}@example.org");
                 let body = json!({"username": name, "password": PASSWORD, "email": email});
                 post("/api/register/", Some(&site.operator_token()), body)
             }
-            7 | 8 => {
+            12 | 13 => {
                 let body = json!({"refresh_token": site.refresh_token(sessions.session)});
                 post("/api/auth/token/refresh/", None, body)
             }
-            9 => {
+            14 => {
                 let body = json!({"refresh_token": site.refresh_token(password.session)});
                 post("/api/auth/logout/", None, body)
             }
-            10 => post(
+            15 => post(
                 "/api/register/resend/",
                 None,
                 json!({"email": admin.email()}),
             ),
-            11 => {
+            16 => {
                 let body = json!({"email": login.email()});
                 post("/api/auth/password/reset/", None, body)
             }
-            12 => {
+            17 => {
                 let body = json!({"token": "apt_none", "password": OTHER_PASSWORD});
                 post("/api/auth/password/reset/confirm/", None, body)
             }
-            13 => {
+            18 => {
                 let body = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
                 let bearer = site.access_token(admin);
                 post("/api/auth/password/change/", Some(&bearer), body)
             }
-            14 => request(
+            19 => request(
                 "GET",
                 "/api/admin/users/",
                 Some(&site.operator_token()),
                 None,
             ),
-            15 => {
+            20 => {
                 let path = format!("/api/admin/users/{}/", admin.user);
                 let body = json!({"roles": [format!("noise-{nonce}")]}).to_string();
                 request("PATCH", &path, Some(&site.operator_token()), Some(&body))
             }
-            16 => request(
+            21 => request(
                 "GET",
                 "/api/auth/me/",
                 Some(&site.access_token(login)),
                 None,
             ),
-            17 => request(
+            22 => request(
                 "GET",
                 "/api/auth/sessions/",
                 Some(&site.access_token(login)),
                 None,
             ),
-            18 => {
+            23 => {
                 let body = json!({"keep_current": true});
                 post(
                     "/api/auth/logout/all/",

@@ -21,17 +21,23 @@ use crate::support::{PASSWORD, Server};
 const CLIENTS: usize = 6;
 
 /// Between two requests of a client.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Users with a session, one for each act.
-const SUBJECTS: usize = 3_000;
+const SUBJECTS: usize = 2_000;
 
 /// How long the servers may need to work again when the fault is over.
 pub const RECOVERY: Duration = Duration::from_secs(10);
 
-/// The longest that a request may take: waiting for a connection and a statement's limit, and some
-/// more since the machine is busy.
-pub const LIMIT: Duration = Duration::from_secs(18);
+/// A little longer, so that it can be said by how much that is missed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The longest that a request may take: 3 s for a connection, 10 s for a statement, and some more
+/// since the machine is busy.
+pub const LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a fault lasts that holds requests up: if they waited for its end, that would be seen.
+pub const LASTING: Duration = Duration::from_secs(20);
 
 /// For so long all must be well before the fault, and again afterwards.
 const CALM: Duration = Duration::from_secs(1);
@@ -73,10 +79,9 @@ pub struct Verdict {
     /// Answers that are neither a success nor 503, with what was asked.
     wrong: BTreeSet<String>,
     slowest: Duration,
-    /// From the end of the fault to the start of the last request that failed.
-    recovered_after: Duration,
-    /// Whether it did at all.
-    has_recovered: bool,
+    /// From the end of the fault to the start of the last request that failed; `None` if all was
+    /// not well again while it was waited for.
+    recovered_after: Option<Duration>,
 }
 
 impl Verdict {
@@ -99,7 +104,7 @@ impl Verdict {
     }
 
     pub fn is_recovered(&self) -> bool {
-        self.has_recovered
+        self.recovered_after.is_some()
     }
 
     /// How many requests were answered 503.
@@ -120,7 +125,7 @@ impl Verdict {
         if self.slowest > LIMIT {
             faults.push(format!("an answer took {:?}", self.slowest));
         }
-        if !self.has_recovered || self.recovered_after > RECOVERY {
+        if self.recovered_after.is_none_or(|after| after > RECOVERY) {
             faults.push("the servers do not work again in time".to_owned());
         }
         // What may be lost was taken out before.
@@ -142,14 +147,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "answers: {:?}", self.answers)?;
         writeln!(f, "the slowest took {:.1?}", self.slowest)?;
-        if self.has_recovered {
-            writeln!(f, "recovered {:.1?} after the fault", self.recovered_after)?;
-        } else {
-            writeln!(
-                f,
-                "not recovered {:.1?} after the fault",
-                self.recovered_after
-            )?;
+        match self.recovered_after {
+            Some(after) => writeln!(f, "recovered {after:.1?} after the fault")?,
+            None => writeln!(f, "not recovered {PATIENCE:?} after the fault")?,
         }
         write!(f, "{}", self.balance)
     }
@@ -180,7 +180,7 @@ impl<'a> Trial<'a> {
             settled_at: site.url.clone(),
             ledger: Ledger::default(),
             subjects,
-            next: Cell::new(0),
+            next: Cell::new(1),
         }
     }
 
@@ -246,14 +246,15 @@ impl<'a> Trial<'a> {
         let script = async {
             let calm = |since: Instant| is_calm(&seen.borrow(), since);
             let started = Instant::now();
-            poll::until(RECOVERY, async || calm(started).then_some(()))
-                .await
-                .expect("all is well before the fault");
+            let is_well = poll::until(RECOVERY, async || calm(started).then_some(())).await;
+            if is_well.is_none() {
+                let seen = seen.borrow();
+                let answers: BTreeSet<_> = seen.iter().map(|seen| seen.told.summary()).collect();
+                panic!("all is not well before the fault: {answers:?}");
+            }
             fault.await;
             let ended = Instant::now();
-            // A little longer than allowed, so that it can be said by how much it is missed.
-            let patience = RECOVERY * 2;
-            let has_recovered = poll::until(patience, async || calm(ended).then_some(())).await;
+            let has_recovered = poll::until(PATIENCE, async || calm(ended).then_some(())).await;
             is_over.set(true);
             (ended, has_recovered.is_some())
         };
@@ -285,15 +286,19 @@ impl<'a> Trial<'a> {
                 .map(|seen| seen.told.took)
                 .max()
                 .unwrap_or_default(),
-            recovered_after: last_failure.saturating_duration_since(ended),
-            has_recovered,
+            recovered_after: has_recovered.then(|| last_failure.saturating_duration_since(ended)),
         }
     }
 
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     async fn ask(&self, clients: &Clients<'_>, client: &Client, request: Request) -> Told {
-        let subject = self.subject();
+        // What promises nothing can be asked for by one and the same.
+        let subject = &self.subjects[0];
         match request {
-            Request::Act(kind) => clients.perform(client, kind, subject).await,
+            Request::Act(kind) => clients.perform(client, kind, self.subject()).await,
             Request::Login => {
                 let body = json!({"username": subject.name, "password": PASSWORD});
                 client.post("/api/auth/token/", &body).await
