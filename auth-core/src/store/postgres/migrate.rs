@@ -83,6 +83,11 @@ fn migrations() -> Vec<Migration> {
             "email_reservations",
             include_str!("../../../migrations/postgres/0015_email_reservations.sql"),
         ),
+        stored::migration(
+            18,
+            "token_epochs",
+            include_str!("../../../migrations/postgres/0018_token_epochs.sql"),
+        ),
     ]
 }
 

@@ -84,6 +84,11 @@ fn migrations() -> Vec<Migration> {
             "email_reservations",
             include_str!("../../../migrations/sqlite/0015_email_reservations.sql"),
         ),
+        stored::migration(
+            18,
+            "token_epochs",
+            include_str!("../../../migrations/sqlite/0018_token_epochs.sql"),
+        ),
     ]
 }
 
