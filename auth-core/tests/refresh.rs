@@ -111,7 +111,7 @@ impl World {
         self.refresh(token, key).await.unwrap().unwrap()
     }
 
-    /// From where to where sessions have followed their tokens, the latest first.
+    /// From where to where sessions have followed their tokens.
     async fn followed(&self) -> Vec<(u32, u32)> {
         let mut filter = EventFilter::default();
         filter.kind = Some("session_followed".to_owned());
@@ -120,7 +120,9 @@ impl World {
             AuditAct::SessionFollowed { from, to, .. } => (from, to),
             other => panic!("{other:?}"),
         });
-        acts.collect()
+        let mut followed: Vec<_> = acts.collect();
+        followed.sort_unstable();
+        followed
     }
 
     /// What reuse looked like, the latest first.
