@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use crate::audit::AuditEvent;
 use crate::store::{EventFilter, UserFilter};
 use crate::{
-    AuthError, Password, Registration, RequestContext, Roles, SessionId, Superuser, User, UserId,
+    AuthError, Password, Registration, RequestContext, Roles, SessionId, Superuser, Timestamp,
+    User, UserId,
 };
 
 /// Use cases of administrators, beside [`AuthService`](crate::AuthService).
@@ -214,6 +215,20 @@ pub trait Administration: fmt::Debug + Send + Sync + 'static {
     async fn end_all_sessions(
         &self,
         by: Administrator,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError>;
+
+    /// Ends every session that began before a time, such as the moment at which a database was
+    /// restored from a backup; returns how many of them were live. Sessions that began since go
+    /// on, and refresh their access tokens once.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Storage`] if the store cannot answer.
+    async fn end_sessions_begun_before(
+        &self,
+        by: Administrator,
+        begun_before: Timestamp,
         context: &RequestContext,
     ) -> Result<u64, AuthError>;
 

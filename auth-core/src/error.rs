@@ -37,6 +37,10 @@ pub enum AuthError {
     /// The token's session has ended.
     #[error("the session has ended")]
     TokenRevoked,
+    /// Another client has just used the refresh token; asked again with the token that the client
+    /// holds by now, the refresh may succeed.
+    #[error("another client has just refreshed this session, try again")]
+    RefreshContested,
     /// The caller may not do this.
     #[error("you do not have permission to do this")]
     PermissionDenied,
@@ -116,6 +120,7 @@ impl AuthError {
             Self::TokenInvalid => "token_invalid",
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
+            Self::RefreshContested => "refresh_contested",
             Self::PermissionDenied => "permission_denied",
             Self::EmailNotVerified => "email_not_verified",
             Self::RegistrationClosed => "registration_closed",

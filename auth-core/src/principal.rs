@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::claims::{ExtraClaims, UnreadableClaims};
+use crate::revocation::TokenEpoch;
 use crate::token::other_members;
 use crate::{Role, SessionId, Timestamp, UserId};
 
@@ -31,6 +32,8 @@ pub struct Principal {
     pub expires_at: Timestamp,
     /// A JSON object that has the host's claims among its members, if there are any.
     pub(crate) other_claims: Option<Arc<str>>,
+    /// The user's epoch that the token was made in, if it names one.
+    pub(crate) token_epoch: Option<TokenEpoch>,
 }
 
 impl Principal {
@@ -49,6 +52,7 @@ impl Principal {
             issued_at,
             expires_at,
             other_claims: None,
+            token_epoch: None,
         }
     }
 

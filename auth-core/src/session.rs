@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::revocation::TokenEpoch;
 use crate::{Roles, RotationKey, Timestamp, UserId};
 
 /// Identifies a session: 122 random bits, which nobody can guess.
@@ -170,6 +171,8 @@ pub struct SessionOwner {
     pub is_superuser: bool,
     /// The user's roles.
     pub roles: Roles,
+    /// The epoch of the access tokens that are made of this.
+    pub token_epoch: TokenEpoch,
     /// Whether the user's address is verified.
     pub email_verified: bool,
 }
@@ -183,6 +186,7 @@ impl SessionOwner {
             is_active: true,
             is_superuser: false,
             roles: Roles::default(),
+            token_epoch: TokenEpoch::FIRST,
             email_verified: false,
         }
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::revocation::TokenEpoch;
 use crate::{EmailAddress, Roles, Timestamp, Username};
 
 /// Identifies a user for ever: an id is never given to a second user.
@@ -78,6 +79,8 @@ pub struct User {
     pub is_superuser: bool,
     /// The roles that the user's access tokens carry, besides that of a superuser.
     pub roles: Roles,
+    /// How often what the access tokens say has changed; a store counts it.
+    pub token_epoch: TokenEpoch,
     /// When the user was registered.
     pub created_at: Timestamp,
 }
@@ -94,6 +97,7 @@ impl User {
             is_active: true,
             is_superuser: false,
             roles: Roles::default(),
+            token_epoch: TokenEpoch::FIRST,
             created_at,
         }
     }

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use auth_core::audit::{AuditAct, ReuseKind};
 use auth_core::store::{EventFilter, Store};
-use auth_core::testing::ManualClock;
+use auth_core::testing::{ManualClock, TokenMint};
 use auth_core::{
-    Argon2Params, AuthService, EmailVerification, Engine, EngineBuilder, IdempotencyKey, JwtKeys,
-    Login, LoginThrottle, Password, PasswordHasher, Registration, RequestContext, Rotation,
-    SecretKey, SecretKeys, Session, SettingsError, Superuser, Timestamp, UserId,
+    Argon2Params, AuthService, EmailVerification, Engine, EngineBuilder, Generation,
+    IdempotencyKey, JwtKeys, Login, LoginThrottle, Password, PasswordHasher, Registration,
+    RequestContext, Rotation, SecretKey, SecretKeys, Session, SettingsError, Superuser, Timestamp,
+    UserId,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -33,16 +34,20 @@ struct World {
     store: Arc<dyn Store>,
 }
 
-fn builder(store: &Arc<dyn Store>) -> EngineBuilder {
+fn keys() -> (SecretKeys, JwtKeys) {
     let secret = |text| SecretKey::parse(text).unwrap();
-    let hasher = PasswordHasher::builder().with_params(Argon2Params::insecure_for_tests());
-    Engine::builder(
-        Arc::clone(store),
+    (
         SecretKeys::new(secret("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0")),
         JwtKeys::hs256(secret("Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg")),
     )
-    .with_password_hasher(hasher.build().unwrap())
-    .with_email_verification(EmailVerification::Optional)
+}
+
+fn builder(store: &Arc<dyn Store>) -> EngineBuilder {
+    let (secret_keys, jwt_keys) = keys();
+    let hasher = PasswordHasher::builder().with_params(Argon2Params::insecure_for_tests());
+    Engine::builder(Arc::clone(store), secret_keys, jwt_keys)
+        .with_password_hasher(hasher.build().unwrap())
+        .with_email_verification(EmailVerification::Optional)
 }
 
 impl World {
@@ -50,6 +55,16 @@ impl World {
         store: Arc<dyn Store>,
         settings: impl FnOnce(EngineBuilder) -> EngineBuilder,
     ) -> Self {
+        let world = Self::over(store, settings);
+        let alice = Registration::new("alice", Password::new(PASSWORD), "alice@example.org");
+        let by = Superuser::assume(UserId::generate());
+        let context = RequestContext::default();
+        world.engine.register(by, alice, &context).await.unwrap();
+        world
+    }
+
+    /// Over a store with the user in it.
+    fn over(store: Arc<dyn Store>, settings: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
         let start = Timestamp::from_unix_seconds(1_700_000_000);
         let clock = Arc::new(ManualClock::new(start));
         let builder = builder(&store)
@@ -57,10 +72,6 @@ impl World {
             .with_login_throttle(LoginThrottle::insecure_off())
             .with_clock(Arc::<ManualClock>::clone(&clock));
         let engine = settings(builder).build().unwrap();
-        let alice = Registration::new("alice", Password::new(PASSWORD), "alice@example.org");
-        let by = Superuser::assume(UserId::generate());
-        let context = RequestContext::default();
-        engine.register(by, alice, &context).await.unwrap();
         Self {
             engine,
             clock,
@@ -100,6 +111,20 @@ impl World {
         self.refresh(token, key).await.unwrap().unwrap()
     }
 
+    /// From where to where sessions have followed their tokens.
+    async fn followed(&self) -> Vec<(u32, u32)> {
+        let mut filter = EventFilter::default();
+        filter.kind = Some("session_followed".to_owned());
+        let events = self.store.list_events(&filter).await.unwrap();
+        let acts = events.into_iter().map(|event| match event.act {
+            AuditAct::SessionFollowed { from, to, .. } => (from, to),
+            other => panic!("{other:?}"),
+        });
+        let mut followed: Vec<_> = acts.collect();
+        followed.sort_unstable();
+        followed
+    }
+
     /// What reuse looked like, the latest first.
     async fn reuse(&self) -> Vec<(ReuseKind, u64)> {
         let mut filter = EventFilter::default();
@@ -133,7 +158,7 @@ async fn s7_8_another_client_is_refused_within_the_grace_and_harms_nobody(store:
     let (first, _) = world.log_in().await;
     let second = world.next(&first, "one").await;
     for other in ["two", ""] {
-        assert_eq!(world.refresh(&first, other).await, Err("token_invalid"));
+        assert_eq!(world.refresh(&first, other).await, Err("refresh_contested"));
     }
     assert_eq!(world.next(&first, "one").await, second);
     world.next(&second, "").await;
@@ -149,7 +174,7 @@ async fn s7_8_another_client_after_the_grace_ends_the_session(store: Arc<dyn Sto
         assert_eq!(world.refresh(&first, other).await, Err("token_revoked"));
         assert_eq!(world.refresh(&second, "one").await, Err("token_revoked"));
     }
-    assert_eq!(world.reuse().await, [(ReuseKind::OtherClient, 600); 2]);
+    assert_eq!(world.reuse().await, [(ReuseKind::OtherClient, 30); 2]);
 }
 
 async fn s7_8_reuse_is_told_of_with_its_kind_and_age(store: Arc<dyn Store>) {
@@ -162,6 +187,48 @@ async fn s7_8_reuse_is_told_of_with_its_kind_and_age(store: Arc<dyn Store>) {
     // An ended session is told of once.
     assert_eq!(world.refresh(&first, "").await, Err("token_revoked"));
     assert_eq!(world.reuse().await.len(), 1);
+}
+
+/// The tokens that the database has lost are made with the engine's keys.
+async fn a_session_follows_a_token_that_is_ahead(store: Arc<dyn Store>) {
+    let (secret_keys, jwt_keys) = keys();
+    let mint = TokenMint::new(&secret_keys, &jwt_keys, "https://auth.example.org");
+    let world = World::rotating(Arc::clone(&store), GRACE).await;
+    let (first, session) = world.log_in().await;
+    let token = |generation| {
+        let token = mint.refresh_token(session.id, Generation::new(generation));
+        token.expose().to_owned()
+    };
+    assert_eq!(world.next(&first, "").await, token(1));
+    // Of many at once with the same token, all get the one successor.
+    let ahead = token(7);
+    let answers = (0..20).map(|_| world.refresh(&ahead, "one"));
+    for answer in futures_util::future::join_all(answers).await {
+        assert_eq!(answer, Ok(Some(token(8))));
+    }
+    assert_eq!(world.followed().await, [(1, 8)]);
+    assert_eq!(world.next(&token(8), "").await, token(9));
+    // What was replaced meanwhile is reuse, as ever.
+    assert_eq!(world.refresh(&token(1), "").await, Err("token_revoked"));
+    assert_eq!(world.refresh(&token(12), "").await, Err("token_revoked"));
+    assert_eq!(world.followed().await.len(), 1);
+
+    // Without rotation the row is where the token is, which stays good.
+    let plain = World::over(store, |builder| builder);
+    let (_, session) = plain.log_in().await;
+    let token = mint.refresh_token(session.id, Generation::new(5));
+    for _ in 0..3 {
+        assert_eq!(plain.refresh(token.expose(), "").await, Ok(None));
+    }
+    assert_eq!(plain.followed().await, [(0, 5), (1, 8)]);
+    let session = plain.store.find_session(session.id).await.unwrap();
+    assert_eq!(session.unwrap().generation, Generation::new(5));
+    let expired = mint.refresh_token(world.log_in().await.1.id, Generation::new(5));
+    world.clock.advance(15 * 24 * HOUR);
+    assert_eq!(
+        world.refresh(expired.expose(), "").await,
+        Err("token_expired")
+    );
 }
 
 async fn s7_8_without_a_grace_only_the_key_gets_the_successor(store: Arc<dyn Store>) {
@@ -181,7 +248,7 @@ async fn s7_8_of_many_clients_at_once_one_gets_the_successor(store: Arc<dyn Stor
     let answers = futures_util::future::join_all(tries).await;
     let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(good.len(), 1);
-    assert_eq!(refused, vec![Err("token_invalid"); 99]);
+    assert_eq!(refused, vec![Err("refresh_contested"); 99]);
     let session = world.store.find_session(session.id).await.unwrap().unwrap();
     assert_eq!((session.generation.number(), session.revoked_at), (1, None));
 }
@@ -281,6 +348,7 @@ support::on_each_store![
     s7_8_another_client_is_refused_within_the_grace_and_harms_nobody,
     s7_8_another_client_after_the_grace_ends_the_session,
     s7_8_reuse_is_told_of_with_its_kind_and_age,
+    a_session_follows_a_token_that_is_ahead,
     s7_8_without_a_grace_only_the_key_gets_the_successor,
     s7_8_of_many_clients_at_once_one_gets_the_successor,
     s7_4_an_idle_session_ends_and_a_used_one_goes_on,

@@ -58,6 +58,9 @@ pub enum Command {
     /// List users and change accounts; it takes effect on running servers at once.
     #[command(subcommand)]
     Users(Users),
+    /// End sessions of all users; it takes effect on running servers at once.
+    #[command(subcommand)]
+    Sessions(Sessions),
     /// Make, list and replace the asymmetric keys of access tokens; running servers read them anew
     /// on SIGHUP.
     #[command(subcommand)]
@@ -100,6 +103,22 @@ pub struct CreateSuperuser {
     /// Create it although there is a superuser already.
     #[arg(long)]
     pub force: bool,
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Sessions {
+    /// End every session that began before a time, such as when a backup was restored.
+    End(EndSessions),
+}
+
+/// The flags of `sessions end`.
+#[derive(Args, Debug)]
+pub struct EndSessions {
+    /// A time such as 2026-11-23T05:00:00Z, or how long ago, such as 2h; "now" ends all sessions.
+    #[arg(long, value_name = "TIME")]
+    pub begun_before: String,
 }
 
 /// What to do with accounts.

@@ -17,6 +17,9 @@ use crate::response;
 /// After how many seconds to try again when the storage is not available.
 const STORAGE_RETRY: Duration = Duration::from_secs(5);
 
+/// After how many seconds to try again when another client has just refreshed the session.
+const CONTESTED_RETRY: Duration = Duration::from_secs(1);
+
 /// What a `grpc-message` must encode besides control characters and what is not ASCII.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -108,7 +111,8 @@ impl ApiError {
                 AuthError::UsernameTaken
                 | AuthError::EmailTaken
                 | AuthError::LastSuperuser
-                | AuthError::UserInUse(_) => StatusCode::CONFLICT,
+                | AuthError::UserInUse(_)
+                | AuthError::RefreshContested => StatusCode::CONFLICT,
                 AuthError::NotFound => StatusCode::NOT_FOUND,
                 AuthError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
                 AuthError::Overloaded { .. }
@@ -262,6 +266,7 @@ impl ApiError {
             Self::Bearer(error) | Self::Auth(error) => match error {
                 AuthError::Overloaded { retry_after, .. }
                 | AuthError::TooManyAttempts { retry_after, .. } => Some(*retry_after),
+                AuthError::RefreshContested => Some(CONTESTED_RETRY),
                 AuthError::RevocationsStale
                 | AuthError::Claims(ClaimsError::Unavailable(_))
                 | AuthError::Storage(StoreError::Unavailable(_)) => Some(STORAGE_RETRY),

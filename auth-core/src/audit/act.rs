@@ -84,10 +84,29 @@ pub enum AuditAct {
     LoggedOut,
     /// A session was ended by somebody else than its client.
     SessionEnded,
+    /// A login ended the user's oldest session, since the user had as many as one may have.
+    SessionDisplaced,
+    /// A refresh token was ahead of its session, which the database had lost sight of: the session
+    /// went on from the token.
+    #[non_exhaustive]
+    SessionFollowed {
+        /// The generation that the session was at.
+        from: u32,
+        /// The generation that it is at.
+        to: u32,
+    },
+    /// A refresh was refused for the moment, since its successor had just become another client's.
+    RefreshContested,
     /// Sessions of a user were ended.
     SessionsEnded,
     /// Every session of every user was ended.
     AllSessionsEnded,
+    /// Every session that began before a time was ended.
+    #[non_exhaustive]
+    OldSessionsEnded {
+        /// The time, in microseconds since the Unix epoch.
+        begun_before: i64,
+    },
     /// A user was allowed to log in again.
     UserActivated,
     /// A user was shut out; the sessions ended.
@@ -238,8 +257,12 @@ impl AuditAct {
             Self::ReuseDetected { .. } => "reuse_detected",
             Self::LoggedOut => "logged_out",
             Self::SessionEnded => "session_ended",
+            Self::SessionDisplaced => "session_displaced",
+            Self::SessionFollowed { .. } => "session_followed",
+            Self::RefreshContested => "refresh_contested",
             Self::SessionsEnded => "sessions_ended",
             Self::AllSessionsEnded => "all_sessions_ended",
+            Self::OldSessionsEnded { .. } => "old_sessions_ended",
             Self::UserActivated => "user_activated",
             Self::UserDeactivated => "user_deactivated",
             Self::UserDeleted => "user_deleted",
@@ -272,6 +295,7 @@ impl AuditAct {
             | Self::VerificationRefused { .. }
             | Self::LoginRefused { .. }
             | Self::RefreshRefused { .. }
+            | Self::RefreshContested
             | Self::ReuseDetected { .. }
             | Self::AdministrationRefused { .. }
             | Self::AccountChangeRefused { .. }
@@ -428,8 +452,12 @@ mod tests {
             },
             AuditAct::LoggedOut,
             AuditAct::SessionEnded,
+            AuditAct::SessionDisplaced,
+            AuditAct::SessionFollowed { from: 3, to: 5 },
+            AuditAct::RefreshContested,
             AuditAct::SessionsEnded,
             AuditAct::AllSessionsEnded,
+            AuditAct::OldSessionsEnded { begun_before: 7 },
             AuditAct::UserActivated,
             AuditAct::UserDeactivated,
             AuditAct::UserDeleted,

@@ -108,6 +108,20 @@ impl AuditEvent {
         self
     }
 
+    /// Makes the event of a session that this login has displaced: the user had too many.
+    ///
+    /// It is the same event however often it is made.
+    #[must_use]
+    pub fn displacing(&self, session: SessionId) -> Self {
+        let (_, low) = session.as_uuid().as_u64_pair();
+        Self {
+            id: id_of(self.at, low.to_be_bytes()),
+            act: AuditAct::SessionDisplaced,
+            session: Some(session),
+            ..self.clone()
+        }
+    }
+
     /// The id before which no event of this time or a later one comes.
     #[must_use]
     pub fn first_id_at(at: Timestamp) -> Uuid {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::{AccountChange, Ending, PasswordReplacement};
+use crate::store::{AccountChange, LoginSettlement, PasswordReplacement};
 use crate::{
     Account, AuthError, EmailChangeRequest, OwnSessions, Password, PasswordChange, PasswordHash,
     Principal, RequestContext, RevocationReason, Session, SessionId, User, UserId,
@@ -183,10 +183,8 @@ impl Inner {
             .store
             .revoke_user_sessions(caller.user_id, kept, &ending, event)
             .await?;
-        if kept.is_none() {
-            self.refuse_user(caller.user_id, &ending);
-        }
-        Ok(ended)
+        self.refuse_revoked(caller.user_id, &ended, &ending);
+        Ok(ended.live)
     }
 
     async fn change_own_password(
@@ -204,23 +202,31 @@ impl Inner {
         let replacement = PasswordReplacement::new(hash)
             .of(current)
             .except(caller.session_id);
-        let (is_done, _) = self.replace_password(user.id, replacement, event).await?;
+        let replaced =
+            self.replace_password(user.id, replacement, LoginSettlement::default(), event);
+        let is_done = replaced.await?;
         // Somebody else has changed the password meanwhile, and ended this session with it.
         is_done.then_some(()).ok_or(AuthError::TokenRevoked)
     }
 
-    /// Replaces a password hash; tells whether it did, and how sessions ended with it.
+    /// Replaces a password hash; tells whether it did. Sessions end with it.
     pub(super) async fn replace_password(
         &self,
         user: UserId,
         replacement: PasswordReplacement,
+        settlement: LoginSettlement,
         event: &AuditEvent,
-    ) -> Result<(bool, Ending), AuthError> {
-        let change = AccountChange::of_password(replacement, self.clock.now());
+    ) -> Result<bool, AuthError> {
+        let mut change = AccountChange::of_password(replacement, self.clock.now());
+        change.settlement = settlement;
         let ending = self.ending(RevocationReason::PasswordChanged, change.at);
         let events = slice::from_ref(event);
         let done = self.store.change_user(user, &change, &ending, events);
-        Ok((done.await?, ending))
+        let Some(revoked) = done.await? else {
+            return Ok(false);
+        };
+        self.refuse_revoked(user, &revoked, &ending);
+        Ok(true)
     }
 
     /// Proves that whoever holds the token knows the password too, and gives its hash; a wrong one
@@ -236,10 +242,12 @@ impl Inner {
         }
         let name = user.username.as_str();
         let taken = self.take_tries(name, context, self.clock.now()).await;
-        let taken = taken.map_err(|(_, error)| error)?;
+        let mut taken = taken.map_err(|(_, error)| error)?;
         let proved = self.verify_password(user, password).await;
-        if !matches!(proved, Err(AuthError::InvalidCredentials)) {
-            self.give_back(&taken, self.clock.now()).await;
+        if let Err(AuthError::InvalidCredentials) = proved {
+            taken.settle();
+        } else {
+            taken.refund().await;
         }
         proved
     }

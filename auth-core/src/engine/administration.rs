@@ -4,11 +4,11 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
-use crate::store::{AccountChange, EventFilter, PasswordReplacement, UserFilter};
+use crate::store::{AccountChange, EventFilter, LoginSettlement, PasswordReplacement, UserFilter};
 use crate::{
     Administration, Administrator, AuthError, EmailProof, FieldErrors, Password, PasswordHash,
-    Registration, RequestContext, RevocationReason, Role, Roles, SessionId, User, UserChanges,
-    UserId,
+    Registration, RequestContext, RevocationReason, Role, Roles, SessionId, Timestamp, User,
+    UserChanges, UserId,
 };
 
 #[async_trait]
@@ -91,10 +91,10 @@ impl Administration for Engine {
         let event = inner.act(AuditAct::UserDeleted, by, context).about(user);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let done = inner.store.delete_user(user, &ending, &event).await;
-        if matches!(done, Ok(true)) {
-            inner.refuse_user(user, &ending);
+        if let Ok(Some(revoked)) = &done {
+            inner.refuse_revoked(user, revoked, &ending);
         }
-        inner.settle(&event, found(done))
+        inner.settle(&event, found(done.map(|revoked| revoked.is_some())))
     }
 
     async fn grant_superuser(
@@ -182,6 +182,10 @@ impl Administration for Engine {
             .store
             .revoke_user_sessions(user, None, &ending, &event)
             .await;
+        if let Ok(revoked) = &ended {
+            inner.refuse_revoked(user, revoked, &ending);
+        }
+        let ended = ended.map(|revoked| revoked.live);
         inner.settle(&event, ended.map_err(AuthError::from))
     }
 
@@ -194,6 +198,28 @@ impl Administration for Engine {
         let event = inner.act(AuditAct::AllSessionsEnded, by, context);
         let ending = inner.ending(RevocationReason::Administrative, event.at);
         let ended = inner.store.revoke_all_sessions(&ending, &event).await;
+        if ended.is_ok() {
+            inner.refuse_all(&ending);
+        }
+        inner.settle(&event, ended.map_err(AuthError::from))
+    }
+
+    async fn end_sessions_begun_before(
+        &self,
+        by: Administrator,
+        begun_before: Timestamp,
+        context: &RequestContext,
+    ) -> Result<u64, AuthError> {
+        let inner = &self.inner;
+        let act = AuditAct::OldSessionsEnded {
+            begun_before: begun_before.unix_micros(),
+        };
+        let event = inner.act(act, by, context);
+        let ending = inner.ending(RevocationReason::Administrative, event.at);
+        let ended = inner
+            .store
+            .revoke_sessions_begun_before(begun_before, &ending, &event)
+            .await;
         if ended.is_ok() {
             inner.refuse_all(&ending);
         }
@@ -235,6 +261,7 @@ impl Inner {
             is_superuser: changes.is_superuser,
             roles: changes.roles,
             password,
+            settlement: LoginSettlement::default(),
         };
         let acts = acts(&change).into_iter();
         let events: Vec<_> = acts
@@ -245,12 +272,13 @@ impl Inner {
         };
         let ending = self.ending(reason(&change), change.at);
         let done = self.store.change_user(user, &change, &ending, &events);
-        let done = found(done.await);
+        let done = done.await;
+        if let Ok(Some(revoked)) = &done {
+            self.refuse_revoked(user, revoked, &ending);
+        }
+        let done = found(done.map(|revoked| revoked.is_some()));
         match &done {
             Ok(()) => {
-                if change.takes_rights() || change.ends_tokens() {
-                    self.refuse_user(user, &ending);
-                }
                 events.iter().for_each(|event| self.trail.tell(event));
             }
             Err(error) => self.note_refusal(first, error),

@@ -105,12 +105,12 @@ impl Inner {
                     .about(change.id.as_uuid()),
             );
             let ending = self.ending(RevocationReason::PasswordChanged, event.at);
-            let is_done = self
+            let undone = self
                 .store
                 .undo_email_change(change.id, &undo, &ending, &event)
                 .await?;
-            is_done.then_some(()).ok_or(AuthError::LinkUsed)?;
-            self.refuse_user(change.user, &ending);
+            let revoked = undone.ok_or(AuthError::LinkUsed)?;
+            self.refuse_revoked(change.user, &revoked, &ending);
             self.mail_owed.notify_one();
             Ok(())
         };

@@ -1,10 +1,14 @@
 //! A user logs in.
 
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+
 use super::Inner;
 use super::throttle::TakenTries;
 use crate::audit::{Actor, AuditAct, AuditEvent, LoginRule};
 use crate::password::{Place, Verification};
-use crate::store::NewSession;
+use crate::store::{NewSession, Revoked};
 use crate::{
     AuthError, Login, Password, PasswordHash, RequestContext, SessionOwner, TokenPair, User,
     UserId, Username, jitter,
@@ -41,16 +45,17 @@ impl Inner {
         let place = self.hasher.reserve()?;
         let now = self.clock.now();
         let taken = self.take_tries(&login.username, context, now).await;
-        let taken = taken.map_err(|(rule, error)| Refusal {
+        let mut taken = taken.map_err(|(rule, error)| Refusal {
             error,
             rule,
             user: None,
         })?;
-        let outcome = self.begin_session(login, place, &taken, context).await;
-        if let Err(refusal) = &outcome
-            && !refusal.is_failed_guess()
-        {
-            self.give_back(&taken, self.clock.now()).await;
+        let outcome = self.begin_session(login, place, &mut taken, context).await;
+        match &outcome {
+            // A login that has begun its session has settled them.
+            Ok(_) => taken.settle(),
+            Err(refusal) if refusal.is_failed_guess() => taken.settle(),
+            Err(_) => taken.refund().await,
         }
         outcome
     }
@@ -59,7 +64,7 @@ impl Inner {
         &self,
         login: Login,
         place: Place,
-        taken: &TakenTries,
+        taken: &mut TakenTries,
         context: &RequestContext,
     ) -> Result<TokenPair, Refusal> {
         // The hash that was checked can be replaced before the session begins: by the same
@@ -76,6 +81,7 @@ impl Inner {
             let owner = SessionOwner {
                 is_superuser: user.is_superuser,
                 roles: user.roles.clone(),
+                token_epoch: user.token_epoch,
                 email_verified: user.email_verified_at.is_some(),
                 ..SessionOwner::new(user.id)
             };
@@ -97,12 +103,9 @@ impl Inner {
             let event = AuditEvent::new(now, AuditAct::LoggedIn, Actor::User(user.id), context)
                 .about(user.id)
                 .in_session(session.id);
-            if self
-                .store
-                .create_session(&session, &checked, &event)
-                .await?
-            {
+            if let Some(displaced) = self.create(&session, &checked, &event, taken).await? {
                 self.trail.tell(&event);
+                self.refuse_displaced(&session, &displaced, &event);
                 if verification == Verification::MatchOutdated {
                     self.renew_hash(&user, &checked, login.password.clone())
                         .await;
@@ -115,6 +118,27 @@ impl Inner {
             }
         }
         Err(Refusal::by(LoginRule::PasswordReplaced))
+    }
+
+    /// Begins the session in a task of its own, so that the tries are settled with it even if the
+    /// client hangs up meanwhile.
+    async fn create(
+        &self,
+        session: &NewSession,
+        checked: &PasswordHash,
+        event: &AuditEvent,
+        taken: &mut TakenTries,
+    ) -> Result<Option<Revoked>, AuthError> {
+        let store = Arc::clone(&self.store);
+        let (session, checked, event) = (session.clone(), checked.clone(), event.clone());
+        taken.settle();
+        let create = async move { store.create_session(&session, &checked, &event).await };
+        let created = tokio::spawn(create.in_current_span()).await;
+        let created = created.map_err(|error| AuthError::Internal(Box::new(error)))?;
+        if !matches!(created, Ok(Some(_))) {
+            taken.unsettle();
+        }
+        Ok(created?)
     }
 
     async fn authenticate(
@@ -209,7 +233,6 @@ impl<E: Into<AuthError>> From<E> for Refusal {
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use std::num::NonZeroUsize;
-    use std::sync::Arc;
 
     use super::*;
     use crate::store::SqliteStore;

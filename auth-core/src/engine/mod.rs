@@ -44,7 +44,7 @@ use crate::housekeeping::Retention;
 use crate::mail::{Letters, MailLinks, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
 use crate::store::Store;
-use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys};
+use crate::token::{AccessTokenIssuer, RefreshTokens, ThrottleKeys, TokenOwner};
 use crate::{
     AccessToken, AccessTokenVerifier, AuthError, AuthService, Clock, EmailProof, Housekeeper,
     JwtKeys, Login, PasswordHasher, PasswordPolicy, Principal, Refreshed, Registration,
@@ -307,8 +307,12 @@ impl Inner {
             Some(hook) => hook.0.claims(TokenSubject::of(owner, session)).await?,
             None => ExtraClaims::default(),
         };
-        self.access_tokens
-            .issue(owner.id, session, &roles, &extra, asked_at)
+        let owned = TokenOwner {
+            user: owner.id,
+            session,
+            epoch: Some(owner.token_epoch),
+        };
+        self.access_tokens.issue(owned, &roles, &extra, asked_at)
     }
 
     fn may_use_tokens(&self, owner: &SessionOwner) -> Result<(), AuthError> {
@@ -338,8 +342,9 @@ pub enum Rotation {
 }
 
 impl Rotation {
-    /// The grace that fits most clients: ten minutes.
-    pub const DEFAULT_GRACE: Duration = Duration::from_secs(600);
+    /// The grace that fits most clients: 30 seconds. A thief who keeps pace within a grace that is
+    /// longer than an access token lives is never noticed.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
     const fn grace(self) -> Duration {
         match self {

@@ -25,6 +25,9 @@ pub(super) enum Verdict {
     Repeated,
     /// Nothing for now: the successor has just become another client's.
     Contested,
+    /// As for the current token, once the session has followed to where the token is: the
+    /// database has lost what we had issued since.
+    Ahead,
     /// Nothing: the session was ended, or cannot go on.
     Ended,
     /// Nothing: the session has reached its end, or was idle for too long.
@@ -67,9 +70,8 @@ impl RefreshRules {
             (Some(0), Rotation::On { .. }) => Verdict::Ended,
             (Some(1), _) => self.judge_replaced(session, key, now),
             (Some(_), _) => Verdict::Reused(ReuseKind::OldGeneration),
-            // A generation from the future was issued, and then lost with the database's last
-            // writes: it is no theft, but it cannot be trusted either.
-            (None, _) => Verdict::Ended,
+            // Its MAC proves that we issued it: the database has lost its last writes.
+            (None, _) => Verdict::Ahead,
         }
     }
 
@@ -229,12 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_ahead_moves_a_live_session_only() {
+        for rules in [OFF, ON] {
+            for presented in [6, 7, 1000] {
+                assert_eq!(verdict(&session(5, 1), presented, rules), Verdict::Ahead);
+            }
+        }
+        let mut expired = session(5, 1);
+        expired.expires_at = NOW;
+        assert_eq!(verdict(&expired, 6, ON), Verdict::Expired);
+    }
+
+    #[test]
     fn the_current_token_stays_good_with_rotation_off() {
         assert_eq!(verdict(&session(0, 0), 0, OFF), Verdict::Good);
         assert_eq!(verdict(&session(5, 1), 5, OFF), Verdict::Good);
         assert_eq!(verdict(&session(5, 1), 4, OFF), Verdict::Repeated);
         let reused = Verdict::Reused(ReuseKind::OldGeneration);
         assert_eq!(verdict(&session(5, 1), 3, OFF), reused);
-        assert_eq!(verdict(&session(5, 1), 6, OFF), Verdict::Ended);
+        assert_eq!(verdict(&session(5, 1), 6, OFF), Verdict::Ahead);
     }
 }

@@ -34,11 +34,10 @@ impl Inner {
         let reset = async {
             let hash = self.new_hash(&user, password, "password").await?;
             let replacement = PasswordReplacement::new(hash).of(replaced);
-            let replaced = self.replace_password(user.id, replacement, &event);
-            let (is_done, ending) = replaced.await?;
-            is_done.then_some(()).ok_or(AuthError::LinkUsed)?;
-            self.refuse_user(user.id, &ending);
-            Ok(())
+            // Whoever reads the mails is the owner: what others have guessed is forgotten.
+            let forgotten = self.forgiveness(&user.username);
+            let replaced = self.replace_password(user.id, replacement, forgotten, &event);
+            replaced.await?.then_some(()).ok_or(AuthError::LinkUsed)
         };
         self.settle_own(&event, reset.await)
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Inner;
+use crate::audit::AuditEvent;
 use crate::revocation::{Revocation, RevokedTokens};
-use crate::store::Ending;
+use crate::store::{Ending, NewSession, Revoked};
 use crate::{AccessTokenVerifier, RevocationReason, SessionId, Timestamp, UserId};
 
 /// How long an act may wait for its commit, until which a refresh still finds the session live.
@@ -30,14 +31,37 @@ impl Inner {
         self.refuse(RevokedTokens::OfSession(session), ending);
     }
 
-    /// Refuses the user's access tokens at this node, before the feed tells more exactly which.
-    pub(super) fn refuse_user(&self, user: UserId, ending: &Ending) {
-        let issued_before = ending.issued_before;
-        let tokens = RevokedTokens::OfUser {
-            user,
-            issued_before,
-        };
-        self.refuse(tokens, ending);
+    /// Refuses at this node what an act on the user has taken back, before the feed tells it.
+    pub(super) fn refuse_revoked(&self, user: UserId, revoked: &Revoked, ending: &Ending) {
+        for session in &revoked.sessions {
+            self.refuse_session(*session, ending);
+        }
+        if let Some(epoch) = revoked.epoch {
+            let tokens = RevokedTokens::OfUser {
+                user,
+                issued_before: ending.issued_before,
+                epoch: Some(epoch),
+            };
+            self.refuse(tokens, ending);
+        }
+    }
+
+    /// Refuses at this node what a login has displaced, and tells of it.
+    pub(super) fn refuse_displaced(
+        &self,
+        login: &NewSession,
+        displaced: &Revoked,
+        event: &AuditEvent,
+    ) {
+        let ending = self.ending(RevocationReason::SessionLimit, login.created_at);
+        for session in &displaced.sessions {
+            self.refuse_session(*session, &ending);
+            self.trail.tell(&event.displacing(*session));
+        }
+        let displaced = displaced.sessions.len() as u64;
+        if displaced > 0 {
+            metrics::counter!("auth_sessions_displaced_total").increment(displaced);
+        }
     }
 
     /// Refuses all access tokens at this node, before the feed tells it.

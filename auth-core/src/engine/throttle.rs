@@ -1,12 +1,16 @@
 //! Guessing slows down: failed logins count, for all nodes.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::Inner;
 use crate::audit::LoginRule;
-use crate::store::{Admission, LoginSettlement, StoreError, ThrottleKey, TryBudget};
-use crate::{AuthError, ClientNetwork, RequestContext, Timestamp, Username};
+use crate::store::{Admission, LoginSettlement, Store, StoreError, ThrottleKey, TryBudget};
+use crate::{AuthError, ClientNetwork, Clock, RequestContext, Timestamp, Username};
 
 /// How long a network is known from which a user has logged in.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -71,16 +75,66 @@ impl LoginThrottle {
     }
 }
 
-/// Tries that were taken for a login.
-#[derive(Clone, Debug, Default)]
+/// Tries that were taken for a login. Only a wrong password uses them up: dropped in the middle,
+/// such as when the client hangs up, they are given back.
 pub(super) struct TakenTries {
     keys: Vec<ThrottleKey>,
     account: Option<ThrottleKey>,
     /// The account at the client's network.
     pair: Option<ThrottleKey>,
+    /// Whether it is decided what becomes of them, or another act decides.
+    is_settled: bool,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Drop for TakenTries {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            drop(self.begin_refund());
+        }
+    }
 }
 
 impl TakenTries {
+    /// Leaves them used up: the password was wrong, or a store settles them.
+    pub(super) const fn settle(&mut self) {
+        self.is_settled = true;
+    }
+
+    /// Takes back that they are settled: the store did not.
+    pub(super) const fn unsettle(&mut self) {
+        self.is_settled = false;
+    }
+
+    /// Gives them back, since the login failed for another reason than its password.
+    pub(super) async fn refund(mut self) {
+        if let Some(refund) = self.begin_refund() {
+            // Its failure is logged where it happens.
+            let _ = refund.await;
+        }
+    }
+
+    /// Gives them back in a task of its own, which no client can cut off: once, and whole.
+    fn begin_refund(&mut self) -> Option<JoinHandle<()>> {
+        self.is_settled = true;
+        if self.keys.is_empty() {
+            return None;
+        }
+        let keys = std::mem::take(&mut self.keys);
+        let (store, now) = (Arc::clone(&self.store), self.clock.now());
+        // Without a runtime nobody is left to log in either.
+        let runtime = Handle::try_current().ok()?;
+        Some(runtime.spawn(async move {
+            if let Err(error) = store.give_back_tries(&keys, now).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not refund a login attempt"
+                );
+            }
+        }))
+    }
+
     /// What a success makes of them.
     pub(super) fn settlement(&self, now: Timestamp) -> LoginSettlement {
         let others = |key: &&ThrottleKey| Some(**key) != self.account;
@@ -102,7 +156,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<TakenTries, (LoginRule, AuthError)> {
         let Some(tries) = self.login_throttle.tries else {
-            return Ok(TakenTries::default());
+            return Ok(self.taken(&[], None, None));
         };
         let keys = &self.throttle_keys;
         let name = Username::for_lookup(username);
@@ -113,11 +167,7 @@ impl Inner {
         let network = network.map(|network| keys.network(network));
         let mut budgets = vec![TryBudget::new(account, tries.account)];
         budgets.extend(network.map(|network| TryBudget::new(network, tries.network)));
-        let taken = |budgets: &[TryBudget]| TakenTries {
-            keys: budgets.iter().map(|budget| budget.key).collect(),
-            account: Some(account),
-            pair,
-        };
+        let taken = |budgets: &[TryBudget]| self.taken(budgets, Some(account), pair);
         let failed = |error: StoreError| (LoginRule::ServiceFailed, error.into());
         let admission = self.store.take_tries(&budgets, now).await;
         let (by, until) = match admission.map_err(failed)? {
@@ -143,16 +193,28 @@ impl Inner {
         Err((rule, AuthError::too_many_attempts(wait)))
     }
 
-    /// Gives the tries back of a login that failed for another reason than its password.
-    pub(super) async fn give_back(&self, taken: &TakenTries, now: Timestamp) {
-        if taken.keys.is_empty() {
-            return;
+    /// What somebody who has proved to be the owner, by another way than the password, makes of
+    /// the failures that are counted for the account.
+    pub(super) fn forgiveness(&self, username: &Username) -> LoginSettlement {
+        LoginSettlement {
+            forgotten: Some(self.throttle_keys.account(username.canonical())),
+            ..LoginSettlement::default()
         }
-        if let Err(error) = self.store.give_back_tries(&taken.keys, now).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a try that did not fail counts all the same"
-            );
+    }
+
+    fn taken(
+        &self,
+        budgets: &[TryBudget],
+        account: Option<ThrottleKey>,
+        pair: Option<ThrottleKey>,
+    ) -> TakenTries {
+        TakenTries {
+            keys: budgets.iter().map(|budget| budget.key).collect(),
+            account,
+            pair,
+            is_settled: false,
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
         }
     }
 }

@@ -15,11 +15,13 @@
 //! # }
 //! ```
 
+mod epoch;
 mod follower;
 mod set;
 
 use crate::{SessionId, Timestamp, UserId};
 
+pub use epoch::TokenEpoch;
 pub use follower::RevocationFollower;
 pub use set::{Revocations, StalePolicy};
 
@@ -47,12 +49,14 @@ impl Revocation {
 pub enum RevokedTokens {
     /// Those of a session that has ended.
     OfSession(SessionId),
-    /// Those that the user got before a time, whose sessions go on.
+    /// Those that the user got before a change, whose sessions go on.
     OfUser {
         /// The user.
         user: UserId,
-        /// Later ones are good.
+        /// Of tokens that name no epoch, later ones are good.
         issued_before: Timestamp,
+        /// Tokens of this epoch are good, and later ones. Without it the time decides alone.
+        epoch: Option<TokenEpoch>,
     },
     /// All that were issued before a time.
     All {

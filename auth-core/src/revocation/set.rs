@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use papaya::HashMap;
 
-use super::{Revocation, RevokedTokens};
+use super::{Revocation, RevokedTokens, TokenEpoch};
 use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId};
 
 /// How many sessions and users are kept; what is beyond is kept as one, coarser.
@@ -16,6 +16,9 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// How often what has expired is removed.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long after the time of a change a token may be issued that was asked for before its commit.
+const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// How far the end of a coarse entry lies ahead: tokens carry whole seconds.
 const AHEAD: Duration = Duration::from_secs(1);
@@ -49,8 +52,35 @@ struct Shared {
 
 #[derive(Clone, Copy)]
 struct Cutoff {
+    /// Of tokens that name no epoch, those issued before are refused.
     issued_before: Timestamp,
+    /// Those issued before are refused, whatever they name: of revocations without an epoch.
+    always_before: Timestamp,
+    /// Tokens of an earlier epoch are refused.
+    epoch: TokenEpoch,
     expires_at: Timestamp,
+}
+
+impl Cutoff {
+    fn refuses(&self, principal: &Principal) -> bool {
+        let issued_at = principal.issued_at;
+        match principal.token_epoch {
+            // A token of an earlier epoch that is much younger than the change was made after the
+            // database had lost the change: it tells what is so.
+            Some(epoch) if epoch < self.epoch => issued_at < self.issued_before + UNDER_WAY,
+            Some(_) => issued_at < self.always_before,
+            None => issued_at < self.issued_before,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            issued_before: self.issued_before.max(other.issued_before),
+            always_before: self.always_before.max(other.always_before),
+            epoch: self.epoch.max(other.epoch),
+            expires_at: self.expires_at.max(other.expires_at),
+        }
+    }
 }
 
 /// What a verifier does while it does not know what was revoked lately.
@@ -98,7 +128,7 @@ impl Revocations {
         }
         let users = shared.users.pin();
         let cutoff = users.get(&principal.user_id);
-        if cutoff.is_some_and(|cutoff| principal.issued_at < cutoff.issued_before) {
+        if cutoff.is_some_and(|cutoff| cutoff.refuses(principal)) {
             return Err(AuthError::TokenExpired);
         }
         // After the maps: a full set raises the floor before it forgets an entry, so that who
@@ -110,6 +140,12 @@ impl Revocations {
             return Err(AuthError::RevocationsStale);
         }
         Ok(())
+    }
+
+    /// Whether the session is known to have ended.
+    #[must_use]
+    pub fn names_session(&self, session: SessionId) -> bool {
+        self.shared.sessions.pin().contains_key(&session)
     }
 
     /// Whether a [follower](super::RevocationFollower) was started and does not get on: what was
@@ -174,17 +210,19 @@ impl Revocations {
             RevokedTokens::OfUser {
                 user,
                 issued_before,
+                epoch,
             } => {
                 let cutoff = Cutoff {
                     issued_before,
+                    always_before: match epoch {
+                        Some(_) => Timestamp::UNIX_EPOCH,
+                        None => issued_before,
+                    },
+                    epoch: epoch.unwrap_or_default(),
                     expires_at,
                 };
-                let later = |known: &Cutoff| match known.issued_before < issued_before {
-                    true => cutoff,
-                    false => *known,
-                };
                 let users = self.shared.users.pin();
-                users.update_or_insert(user, later, cutoff);
+                users.update_or_insert(user, |known| known.and(cutoff), cutoff);
             }
             RevokedTokens::All { issued_before } => self.raise_floor(issued_before),
         }
@@ -294,6 +332,41 @@ mod tests {
         )
     }
 
+    #[test]
+    fn s19_5_the_epoch_decides_where_a_token_names_one() {
+        let (set, _) = set(StalePolicy::Accept);
+        let user = UserId::generate();
+        let token = |epoch: Option<u32>, issued_at| Principal {
+            user_id: user,
+            token_epoch: epoch.map(TokenEpoch::new),
+            ..principal(issued_at)
+        };
+        let cut = |epoch: Option<u32>, issued_before| {
+            let tokens = RevokedTokens::OfUser {
+                user,
+                issued_before,
+                epoch: epoch.map(TokenEpoch::new),
+            };
+            revoke(&set, tokens);
+        };
+        let second = Duration::from_secs(1);
+        // The later change is told of first, and by a node whose clock is behind.
+        cut(Some(8), NOW);
+        cut(Some(7), NOW + second * 5);
+        for issued_at in [NOW - MINUTE, NOW, NOW + second * 6, NOW + MINUTE] {
+            assert_eq!(code(&set, &token(Some(8), issued_at)), "good");
+            assert_eq!(code(&set, &token(Some(7), issued_at)), "token_expired");
+        }
+        assert_eq!(code(&set, &token(None, NOW + second * 4)), "token_expired");
+        assert_eq!(code(&set, &token(None, NOW + second * 5)), "good");
+        // The database has lost the change, and gives out the epoch of before.
+        assert_eq!(code(&set, &token(Some(7), NOW + MINUTE * 2)), "good");
+        // A node of an older version tells of no epoch.
+        cut(None, NOW + second);
+        assert_eq!(code(&set, &token(Some(8), NOW)), "token_expired");
+        assert_eq!(code(&set, &token(Some(8), NOW + second)), "good");
+    }
+
     fn code(set: &Revocations, principal: &Principal) -> &'static str {
         set.check(principal)
             .map_or_else(|error| error.code(), |()| "good")
@@ -325,6 +398,7 @@ mod tests {
                 RevokedTokens::OfUser {
                     user,
                     issued_before,
+                    epoch: None,
                 },
             );
             assert_eq!(code(&set, &before), "token_expired");

@@ -2,20 +2,21 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::{Ending, StoreError};
+use super::{Ending, LoginSettlement, Revoked, StoreError};
 use crate::audit::AuditEvent;
 use crate::{PasswordHash, Roles, SessionId, Timestamp, UserId};
 
 /// What happens to accounts.
 ///
-/// Each method returns whether there is such a user; only then is there an event.
+/// Each method returns what it has taken back, if there is such a user; only then is there an event.
 #[async_trait]
 pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     /// Changes the user, with the consequences of each part of the change and with all the events,
-    /// or leaves everything as it is; returns `false` also if the password hash is not the one
+    /// or leaves everything as it is; returns `None` also if the password hash is not the one
     /// that is to be replaced.
     ///
-    /// A change to what is already so succeeds.
+    /// A change that [ends tokens](AccountChange::ends_tokens) begins the user's next
+    /// [epoch](crate::User::token_epoch). A change to what is already so succeeds.
     ///
     /// # Errors
     ///
@@ -28,7 +29,7 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
         change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Revoked>, StoreError>;
 
     /// Removes the user and all sessions, and records the revocations of their access tokens; the
     /// audit trail stays.
@@ -42,7 +43,7 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
         id: UserId,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Revoked>, StoreError>;
 }
 
 /// What a store changes of a user; what is `None` stays.
@@ -62,18 +63,21 @@ pub struct AccountChange {
     /// The password hash; with it sessions end, and a change of address that is not confirmed is
     /// forgotten: whoever asked for it knew the former password.
     pub password: Option<PasswordReplacement>,
+    /// What the change makes of failed logins that are counted.
+    pub settlement: LoginSettlement,
 }
 
 impl AccountChange {
     /// Changes nothing.
     #[must_use]
-    pub const fn new(at: Timestamp) -> Self {
+    pub fn new(at: Timestamp) -> Self {
         Self {
             at,
             is_active: None,
             is_superuser: None,
             roles: None,
             password: None,
+            settlement: LoginSettlement::default(),
         }
     }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Ending, NewMail, StoreError};
+use super::{Ending, NewMail, Revoked, StoreError};
 use crate::audit::AuditEvent;
 use crate::{EmailAddress, PasswordHash, Timestamp, UserId};
 
@@ -61,7 +61,7 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Gives the user the former address back, verified at the event's time, replaces the password
-    /// hash and ends all sessions, with the mail and the event; returns whether it did.
+    /// hash and ends all sessions, with the mail and the event; returns which, if it did.
     ///
     /// It does so once, and only if at the event's time the change can still be undone, whatever
     /// address the user has by now. The user's later changes count as undone with it, and one that
@@ -77,7 +77,7 @@ pub trait EmailChangeStore: fmt::Debug + Send + Sync + 'static {
         undo: &EmailChangeUndo,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Revoked>, StoreError>;
 
     /// Removes up to `limit` changes that were asked for before a time; returns how many.
     ///

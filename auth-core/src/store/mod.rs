@@ -51,7 +51,7 @@ pub use self::operator::{MailState, OwedMail};
 pub(crate) use self::postgres::notification_again;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, RevocationDelivery};
-pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationStore};
+pub use self::revocations::{Ending, RevocationFeed, RevocationNews, RevocationStore, Revoked};
 pub use self::rotation::SessionRotation;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
@@ -228,7 +228,7 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Begins a session, if the user is active and the password hash is still the one that was
-    /// checked; returns whether it did. Only then is there an event.
+    /// checked; returns which others ended for it, if it did. Only then is there an event.
     ///
     /// The user then has at most [`at_most`](NewSession::at_most) live sessions, also after many
     /// logins at once: of the others, those that began first end as of
@@ -242,7 +242,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         session: &NewSession,
         checked: &PasswordHash,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Revoked>, StoreError>;
 
     /// Finds a session, with what its use depends on of its user.
     ///
@@ -278,6 +278,22 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError>;
 
+    /// Moves a session on to a generation that is ahead of it, if it is at the one to start from,
+    /// live at the time, used lately enough, and its user active; with the event, only then.
+    ///
+    /// A token of ours that is ahead of its session proves that the database has lost rotations.
+    /// Returns the session as it is afterwards, or `None` if it was not moved.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn follow_session(
+        &self,
+        rotation: &SessionRotation,
+        to: Generation,
+        event: &AuditEvent,
+    ) -> Result<Option<Session>, StoreError>;
+
     /// Notes that the session is used at `now`, if it is live then and no use after `unused_since`
     /// is noted: of many calls at once, one writes.
     ///
@@ -307,8 +323,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         event: &AuditEvent,
     ) -> Result<Option<UserId>, StoreError>;
 
-    /// Ends every session of the user but one, if one is excepted; returns how many of them were
-    /// live at the event's time. The revocations of their access tokens are recorded.
+    /// Ends every session of the user but one, if one is excepted; returns which, and how many of
+    /// them were live at the event's time. The revocations of their access tokens are recorded.
     ///
     /// # Errors
     ///
@@ -319,7 +335,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         except: Option<SessionId>,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<Revoked, StoreError>;
 
     /// Ends every session of every user; returns how many of them were live at the event's time.
     ///
@@ -330,6 +346,22 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn revoke_all_sessions(
         &self,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError>;
+
+    /// Ends every session that began before a time; returns how many of them were live at the
+    /// event's time.
+    ///
+    /// One revocation is recorded, for the access tokens of all sessions: those of sessions that
+    /// go on are refreshed once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn revoke_sessions_begun_before(
+        &self,
+        begun_before: Timestamp,
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError>;

@@ -3,8 +3,8 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::revocation::Revocation;
-use crate::{RevocationReason, Timestamp};
+use crate::revocation::{Revocation, TokenEpoch};
+use crate::{RevocationReason, SessionId, Timestamp};
 
 /// What verifiers must refuse before it expires.
 ///
@@ -67,6 +67,30 @@ impl RevocationNews {
         Self {
             revocations,
             is_complete: false,
+        }
+    }
+}
+
+/// What an act has taken back, for the node that did it to refuse at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revoked {
+    /// The sessions that the act has ended.
+    pub sessions: Vec<SessionId>,
+    /// How many of them were live at the time of the act.
+    pub live: u64,
+    /// The user's epoch by now, where the access tokens of the earlier ones are refused.
+    pub epoch: Option<TokenEpoch>,
+}
+
+impl Revoked {
+    /// Makes it of the sessions that have ended, and how many of them were live.
+    #[must_use]
+    pub const fn of_sessions(sessions: Vec<SessionId>, live: u64) -> Self {
+        Self {
+            sessions,
+            live,
+            epoch: None,
         }
     }
 }

@@ -9,12 +9,12 @@ use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
 use super::{
-    Ending, EnrollmentOrigin, EventFilter, LoginSettlement, StoreError, ThrottleKey, TryRecord,
-    UserFilter,
+    Ending, EnrollmentOrigin, EventFilter, LoginSettlement, Revoked, StoreError, ThrottleKey,
+    TryRecord, UserFilter,
 };
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
-use crate::revocation::{Revocation, RevokedTokens};
+use crate::revocation::{Revocation, RevokedTokens, TokenEpoch};
 use crate::{
     Generation, PasswordHash, RotationKey, SessionId, Timestamp, UserId, Username, username,
 };
@@ -86,6 +86,10 @@ pub(super) fn address(stored: Option<&str>) -> Result<Option<IpAddr>, Error> {
 
 pub(super) fn count(stored: i32) -> Result<u32, Error> {
     u32::try_from(stored).map_err(|error| Error::Decode(error.into()))
+}
+
+pub(super) fn epoch(stored: i32) -> Result<TokenEpoch, Error> {
+    count(stored).map(TokenEpoch::new)
 }
 
 pub(super) fn mail_kind(stored: &str) -> Result<MailKind, Error> {
@@ -172,11 +176,11 @@ pub(super) fn revocation_of_all(ending: &Ending) -> Revocation {
     )
 }
 
-pub(super) fn revocation_of_user(user: UserId, ending: &Ending) -> Revocation {
-    let issued_before = ending.issued_before;
+pub(super) fn revocation_of_user(user: UserId, epoch: TokenEpoch, ending: &Ending) -> Revocation {
     let tokens = RevokedTokens::OfUser {
         user,
-        issued_before,
+        issued_before: ending.issued_before,
+        epoch: Some(epoch),
     };
     Revocation::new(tokens, ending.remembered_until)
 }
@@ -207,10 +211,19 @@ pub(super) const fn issued_before(revocation: &Revocation) -> Option<Timestamp> 
     }
 }
 
+/// The epoch from which on tokens are good, as the databases keep it.
+pub(super) fn epoch_of(revocation: &Revocation) -> Option<i32> {
+    match revocation.tokens {
+        RevokedTokens::OfUser { epoch, .. } => epoch.and_then(|epoch| number(epoch.number())),
+        RevokedTokens::OfSession(_) | RevokedTokens::All { .. } => None,
+    }
+}
+
 pub(super) fn revocation(
     kind: &str,
     subject: Option<Uuid>,
     issued_before: Option<Timestamp>,
+    stored_epoch: Option<i32>,
     expires_at: Timestamp,
 ) -> Result<Revocation, Error> {
     let tokens = match (kind, subject, issued_before) {
@@ -218,6 +231,7 @@ pub(super) fn revocation(
         ("user", Some(id), Some(issued_before)) => RevokedTokens::OfUser {
             user: UserId::from_uuid(id),
             issued_before,
+            epoch: stored_epoch.map(epoch).transpose()?,
         },
         ("all", _, Some(issued_before)) => RevokedTokens::All { issued_before },
         _ => return Err(Error::Decode("no known kind of revocation".into())),
@@ -312,21 +326,34 @@ pub(super) fn refused_deletion(error: StoreError) -> StoreError {
 }
 
 /// What became of a change to an account.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Change {
-    Done,
+    Done(Revoked),
     NoSuchUser,
     LastSuperuser,
     EmailReserved,
 }
 
-impl From<Change> for Result<bool, StoreError> {
+impl From<Change> for Result<Option<Revoked>, StoreError> {
     fn from(change: Change) -> Self {
         match change {
-            Change::Done => Ok(true),
-            Change::NoSuchUser => Ok(false),
+            Change::Done(revoked) => Ok(Some(revoked)),
+            Change::NoSuchUser => Ok(None),
             Change::LastSuperuser => Err(StoreError::LastSuperuser),
             Change::EmailReserved => Err(StoreError::EmailTaken),
         }
+    }
+}
+
+/// For changes that end no session and no token.
+impl From<Change> for Result<bool, StoreError> {
+    fn from(change: Change) -> Self {
+        Result::<Option<Revoked>, StoreError>::from(change).map(|revoked| revoked.is_some())
+    }
+}
+
+impl Change {
+    pub(super) fn done() -> Self {
+        Self::Done(Revoked::default())
     }
 }

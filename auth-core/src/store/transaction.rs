@@ -13,7 +13,7 @@ pub(super) enum End<T> {
 impl From<Change> for End<Change> {
     fn from(change: Change) -> Self {
         match change {
-            Change::Done => Self::Commit(change),
+            Change::Done(_) => Self::Commit(change),
             Change::NoSuchUser | Change::LastSuperuser | Change::EmailReserved => {
                 Self::RollBack(change)
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::claims::ExtraClaims;
-use crate::token::AccessTokenIssuer;
+use crate::token::{AccessTokenIssuer, TokenOwner};
 use crate::{
     AccessToken, AuthError, Clock as _, Principal, Role, SessionId, SystemClock, Timestamp, UserId,
 };
@@ -37,5 +37,10 @@ pub(crate) fn issue_to(
         .map_err(|error| AuthError::Internal(Box::new(error)))?;
     let claims = ExtraClaims::new(&claims)?;
     let roles: Vec<&str> = caller.roles.iter().map(Role::as_str).collect();
-    issuer.issue(caller.user_id, caller.session_id, &roles, &claims, now)
+    let owner = TokenOwner {
+        user: caller.user_id,
+        session: caller.session_id,
+        epoch: caller.token_epoch,
+    };
+    issuer.issue(owner, &roles, &claims, now)
 }

@@ -15,7 +15,7 @@ mod verification;
 mod verifying_keys;
 
 pub use access::{AccessToken, AccessTokenVerifier};
-pub(crate) use access::{AccessTokenIssuer, TokenScope};
+pub(crate) use access::{AccessTokenIssuer, TokenOwner, TokenScope};
 pub(crate) use claims::{is_reserved, other_members};
 pub(crate) use jws::MAX_TOKEN_BYTES;
 pub use jwt_keys::JwtKeys;

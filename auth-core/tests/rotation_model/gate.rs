@@ -10,7 +10,7 @@ use auth_core::store::{
     AccountChange, AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId,
     EmailChangeStore, EmailChangeUndo, EmailConfirmation, Ending, Enrollee, EnrollmentId,
     EnrollmentStore, EventFilter, EventStore, HousekeepingStore, NewEmailChange, NewMail,
-    NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, SessionRotation,
+    NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, Revoked, SessionRotation,
     SessionStore, Store, StoreError, ThrottleKey, ThrottleStore, TryBudget, UserFilter, UserStore,
 };
 use auth_core::{
@@ -22,6 +22,7 @@ use futures_util::future::{BoxFuture, poll_fn};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Rotate,
+    Follow,
     Find,
     Touch,
     Revoke,
@@ -98,7 +99,7 @@ impl SessionStore for GatedStore {
         session: &NewSession,
         checked: &PasswordHash,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         self.store.create_session(session, checked, event).await
     }
 
@@ -122,6 +123,16 @@ impl SessionStore for GatedStore {
     ) -> Result<Option<Session>, StoreError> {
         self.gate.pass(Call::Rotate).await;
         self.store.rotate_session(rotation).await
+    }
+
+    async fn follow_session(
+        &self,
+        rotation: &SessionRotation,
+        to: Generation,
+        event: &AuditEvent,
+    ) -> Result<Option<Session>, StoreError> {
+        self.gate.pass(Call::Follow).await;
+        self.store.follow_session(rotation, to, event).await
     }
 
     async fn touch_session(
@@ -150,7 +161,7 @@ impl SessionStore for GatedStore {
         except: Option<SessionId>,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Revoked, StoreError> {
         let store = &self.store;
         store
             .revoke_user_sessions(user, except, ending, event)
@@ -164,6 +175,18 @@ impl SessionStore for GatedStore {
     ) -> Result<u64, StoreError> {
         self.store.revoke_all_sessions(ending, event).await
     }
+
+    async fn revoke_sessions_begun_before(
+        &self,
+        begun_before: Timestamp,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let store = &self.store;
+        store
+            .revoke_sessions_begun_before(begun_before, ending, event)
+            .await
+    }
 }
 
 #[async_trait]
@@ -174,7 +197,7 @@ impl AccountStore for GatedStore {
         change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         self.store.change_user(id, change, ending, events).await
     }
 
@@ -183,7 +206,7 @@ impl AccountStore for GatedStore {
         id: UserId,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         self.store.delete_user(id, ending, event).await
     }
 }
@@ -225,7 +248,7 @@ impl EmailChangeStore for GatedStore {
         undo: &EmailChangeUndo,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         self.store.undo_email_change(id, undo, ending, event).await
     }
 

@@ -43,6 +43,7 @@ const THREADS: u32 = 2;
 /// What must have happened, or the scripts are too tame.
 const EXPECTED: &[&str] = &[
     "Rotated",
+    "Followed",
     "RepeatedWithinTheGrace",
     "RepeatedByItsKey",
     "Contested",
@@ -55,6 +56,8 @@ const EXPECTED: &[&str] = &[
     "logged out",
     "a revocation overtook a refresh",
     "a use was noted",
+    "rotations were lost",
+    "a token of before the loss was used",
 ];
 
 #[test]

@@ -32,6 +32,7 @@ pub(crate) struct Try {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Branch {
     Rotated,
+    Followed,
     RepeatedWithinTheGrace,
     RepeatedByItsKey,
     Contested,
@@ -46,8 +47,11 @@ pub(crate) enum Branch {
 impl Branch {
     pub(crate) const fn code(self) -> Option<&'static str> {
         match self {
-            Self::Rotated | Self::RepeatedWithinTheGrace | Self::RepeatedByItsKey => None,
-            Self::Contested => Some("token_invalid"),
+            Self::Rotated
+            | Self::Followed
+            | Self::RepeatedWithinTheGrace
+            | Self::RepeatedByItsKey => None,
+            Self::Contested => Some("refresh_contested"),
             Self::ReachedItsEnd | Self::Idle => Some("token_expired"),
             Self::ReusedLostAnswer
             | Self::ReusedByAnother
@@ -93,7 +97,19 @@ impl Model {
         Some(Branch::Rotated)
     }
 
-    /// Judges a refresh that did not rotate.
+    /// Follows a token that is ahead, if the row is where it was read.
+    pub(crate) fn follow(&mut self, refresh: &Try, from: usize) -> Option<Branch> {
+        if self.end_of(refresh).is_some() || self.generation != from {
+            return None;
+        }
+        self.generation = refresh.generation + 1;
+        self.key.clone_from(&refresh.key);
+        self.rotated_at = Some(refresh.at);
+        self.used_at = refresh.at;
+        Some(Branch::Followed)
+    }
+
+    /// Judges a refresh that did not rotate; of a token that is ahead, the row must follow first.
     pub(crate) fn judge(&self, refresh: &Try) -> Option<Branch> {
         if let Some(end) = self.end_of(refresh) {
             return Some(end);

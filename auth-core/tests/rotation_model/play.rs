@@ -1,10 +1,11 @@
 //! Clients that share a session, and a schedule that decides whose call comes next.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth_core::{
-    AuthError, AuthService, Clock, Engine, IdempotencyKey, Refreshed, RequestContext, SessionId,
-    Timestamp,
+    AuthError, AuthService, Clock, Engine, Generation, IdempotencyKey, Refreshed, RequestContext,
+    SessionId, Timestamp,
 };
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
@@ -27,11 +28,12 @@ pub(crate) async fn play(world: &mut World, script: &[Act]) -> Result<(), TestCa
         world,
         session,
         tokens: vec![token],
-        replaced_at: Vec::new(),
+        replaced_at: BTreeMap::new(),
         held: [Some(0), None, None],
         running: Vec::new(),
         acknowledged: false,
         excused: false,
+        has_lost: false,
     };
     for act in script {
         play.act(act).await?;
@@ -54,6 +56,8 @@ struct Run<'a> {
     must_touch: bool,
     /// Whether the end of the session had been acknowledged before it began.
     began_too_late: bool,
+    /// The generation at which the session was found last.
+    found_at: usize,
 }
 
 enum RunKind {
@@ -69,7 +73,7 @@ struct Play<'a> {
     /// The refresh tokens by their generations.
     tokens: Vec<String>,
     /// When each of them was replaced.
-    replaced_at: Vec<Timestamp>,
+    replaced_at: BTreeMap<usize, Timestamp>,
     /// The generation of the token that each client holds.
     held: [Option<usize>; CLIENTS],
     running: Vec<Run<'a>>,
@@ -77,6 +81,8 @@ struct Play<'a> {
     acknowledged: bool,
     /// Whether there is a reason to end the session: a copy, a logout, a retry after the grace.
     excused: bool,
+    /// Whether the database has lost rotations.
+    has_lost: bool,
 }
 
 impl<'a> Play<'a> {
@@ -93,9 +99,32 @@ impl<'a> Play<'a> {
                 self.excused |= self.held[from].is_some() && from != to;
                 self.held[to] = self.held[from];
             }
+            Act::Lose { rotations } => self.lose(rotations),
             Act::Wait(time) => self.world.clock.set(self.world.clock.now() + time),
         }
         Ok(())
+    }
+
+    /// What the client has got that logs in, and the row knows nothing of.
+    fn lose(&mut self, rotations: usize) {
+        let is_busy = self.running.iter().any(|run| run.client == HONEST);
+        if is_busy || self.held[HONEST].is_none() {
+            return;
+        }
+        let now = self.world.clock.now();
+        for _ in 0..rotations {
+            let replaced = self.tokens.len() - 1;
+            self.replaced_at.entry(replaced).or_insert(now);
+            let generation = u32::try_from(self.tokens.len()).unwrap();
+            let token = self
+                .world
+                .mint
+                .refresh_token(self.session, Generation::new(generation));
+            self.tokens.push(token.expose().to_owned());
+        }
+        self.held[HONEST] = Some(self.tokens.len() - 1);
+        self.has_lost = true;
+        self.world.count("rotations were lost");
     }
 
     async fn refresh(
@@ -109,8 +138,11 @@ impl<'a> Play<'a> {
             return Ok(());
         };
         let now = self.world.clock.now();
-        if let Some(&replaced) = self.replaced_at.get(generation) {
+        if let Some(&replaced) = self.replaced_at.get(&generation) {
             self.excused |= now.saturating_since(replaced) >= GRACE;
+        }
+        if self.has_lost && generation + 1 < self.tokens.len() {
+            self.world.count("a token of before the loss was used");
         }
         let refresh = Try {
             generation,
@@ -160,6 +192,7 @@ impl<'a> Play<'a> {
             heard,
             must_touch: false,
             began_too_late: self.acknowledged,
+            found_at: 0,
         });
         Ok(())
     }
@@ -171,7 +204,8 @@ impl<'a> Play<'a> {
             (RunKind::Refresh(refresh), Call::Rotate) => {
                 run.branch = self.model.rotate(refresh);
                 if run.branch.is_some() {
-                    self.replaced_at.push(refresh.at);
+                    let replaced = self.replaced_at.entry(refresh.generation);
+                    replaced.or_insert(refresh.at);
                 }
             }
             (RunKind::Refresh(refresh), Call::Find) => {
@@ -181,8 +215,18 @@ impl<'a> Play<'a> {
                 if run.branch == Some(Branch::Revoked) && !run.began_too_late {
                     self.world.count("a revocation overtook a refresh");
                 }
-                if refresh.generation == self.tokens.len() - 1 && run.branch.is_none() {
+                run.found_at = self.model.generation;
+                let is_ahead = refresh.generation > self.model.generation;
+                let is_last = refresh.generation == self.tokens.len() - 1;
+                if is_last && !is_ahead && run.branch.is_none() {
                     return Err(TestCaseError::fail("the current token did not rotate"));
+                }
+            }
+            (RunKind::Refresh(refresh), Call::Follow) => {
+                run.branch = self.model.follow(refresh, run.found_at);
+                if run.branch.is_some() {
+                    let replaced = self.replaced_at.entry(refresh.generation);
+                    replaced.or_insert(refresh.at);
                 }
             }
             (RunKind::Refresh(refresh), Call::Touch) => {
@@ -261,7 +305,11 @@ impl<'a> Play<'a> {
         };
         let next = refresh.generation + 1;
         if next == self.tokens.len() {
-            prop_assert_eq!(branch, Branch::Rotated);
+            prop_assert!(
+                matches!(branch, Branch::Rotated | Branch::Followed),
+                "a token out of nothing: {:?}",
+                branch
+            );
             self.tokens.push(token.expose().to_owned());
         }
         let successor = self.tokens.get(next).map(String::as_str);
@@ -278,7 +326,10 @@ impl<'a> Play<'a> {
         let found = self.world.store.find_session(self.session).await;
         let found = found.unwrap().unwrap();
         prop_assert_eq!(found.generation.number() as usize, self.model.generation);
-        prop_assert_eq!(self.tokens.len(), self.model.generation + 1);
+        match self.has_lost {
+            false => prop_assert_eq!(self.tokens.len(), self.model.generation + 1),
+            true => prop_assert!(self.tokens.len() > self.model.generation),
+        }
         prop_assert_eq!(found.rotated_at, self.model.rotated_at);
         prop_assert_eq!(found.last_used_at(), self.model.used_at);
         prop_assert_eq!(found.rotation_key.is_some(), self.model.key.is_some());

@@ -26,6 +26,8 @@ pub(crate) enum Act {
     Copy { from: usize, to: usize },
     /// A client logs out.
     LogOut { client: usize },
+    /// The database loses the last rotations of the client that logs in.
+    Lose { rotations: usize },
     /// Time passes.
     Wait(Duration),
 }
@@ -48,6 +50,7 @@ pub(crate) fn script() -> impl Strategy<Value = Vec<Act>> {
         4 => Just(Act::Finish),
         3 => (0..CLIENTS, 1..CLIENTS).prop_map(|(from, to)| Act::Copy { from, to }),
         1 => client().prop_map(|client| Act::LogOut { client }),
+        1 => (1_usize..4).prop_map(|rotations| Act::Lose { rotations }),
         4 => time.prop_map(|seconds| Act::Wait(Duration::from_secs(seconds))),
     ];
     prop::collection::vec(act, 6..20)

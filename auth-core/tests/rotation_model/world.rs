@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use auth_core::audit::{Actor, AuditAct, AuditEvent};
 use auth_core::store::{NewUser, Store};
+use auth_core::testing::TokenMint;
 use auth_core::{
     AccessTokenVerifier, Argon2Params, AuthService, Clock, Engine, JwtKeys, Login, Password,
     PasswordHash, PasswordHasher, RequestContext, Rotation, SecretKey, SecretKeys, SessionId,
@@ -45,6 +46,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) clock: Arc<StoppedClock>,
+    /// Makes the tokens of rotations that were lost.
+    pub(crate) mint: TokenMint,
     hash: PasswordHash,
     user: (String, u32),
     pub(crate) tally: Tally,
@@ -66,22 +69,22 @@ impl World {
                 .unwrap()
         };
         let gated = GatedStore::new(Arc::clone(&store), Arc::clone(&gate));
-        let engine = Engine::builder(
-            Arc::new(gated),
-            SecretKeys::new(secret("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0")),
-            JwtKeys::hs256(secret("Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg")),
-        )
-        .with_password_hasher(hasher())
-        .with_rotation(Rotation::On { grace: GRACE })
-        .with_refresh_ttl(LIFETIME)
-        .with_idle_ttl(IDLE)
-        .with_max_sessions_per_user(NonZeroU32::MAX)
-        .with_clock(Arc::<StoppedClock>::clone(&clock))
-        .build()
-        .unwrap();
+        let secret_keys = SecretKeys::new(secret("kPq4v9-3mWz7Lx2Tn8RbYc5Hd6Js1Fg0"));
+        let jwt_keys = JwtKeys::hs256(secret("Zt5Rw8Qp2Ys7Vx4Uk9Bn3Mc6Lf1Jh0Dg"));
+        let mint = TokenMint::new(&secret_keys, &jwt_keys, "https://auth.example.org");
+        let engine = Engine::builder(Arc::new(gated), secret_keys, jwt_keys)
+            .with_password_hasher(hasher())
+            .with_rotation(Rotation::On { grace: GRACE })
+            .with_refresh_ttl(LIFETIME)
+            .with_idle_ttl(IDLE)
+            .with_max_sessions_per_user(NonZeroU32::MAX)
+            .with_clock(Arc::<StoppedClock>::clone(&clock))
+            .build()
+            .unwrap();
         Self {
             verifier: engine.access_token_verifier(),
             engine,
+            mint,
             store,
             gate,
             clock,

@@ -8,8 +8,9 @@ use auth_core::audit::AuditEvent;
 use auth_core::store::{SqliteStore, Store};
 use auth_core::testing::ManualClock;
 use auth_core::{
-    Administration, Administrator, AuthService, Bootstrap, Clock, Engine, EngineBuilder, Password,
-    Registration, RequestContext, Role, Roles, Timestamp, UserId,
+    Account, Administration, Administrator, AuthService, Bootstrap, Clock, Engine, EngineBuilder,
+    OwnSessions, Password, PasswordChange, Registration, RequestContext, Role, Roles, Timestamp,
+    UserId,
 };
 
 use crate::support::on_each_store;
@@ -121,6 +122,143 @@ async fn s9_3_who_is_shut_out_is_refused_at_every_node(store: Arc<dyn Store>) {
     }
 }
 
+/// What takes back tokens that were issued before.
+#[derive(Clone, Copy, Debug)]
+enum Taking {
+    Reset,
+    LogoutEverywhere,
+    OwnPassword,
+    Reactivation,
+    Roles,
+    Demotion,
+    Operator,
+}
+
+impl Taking {
+    const ALL: [Self; 7] = [
+        Self::Reset,
+        Self::LogoutEverywhere,
+        Self::OwnPassword,
+        Self::Reactivation,
+        Self::Roles,
+        Self::Demotion,
+        Self::Operator,
+    ];
+
+    /// Whether the session of the token that is taken back goes on.
+    const fn leaves_the_session(self) -> bool {
+        matches!(self, Self::Roles | Self::Demotion)
+    }
+
+    async fn take(self, node: &World, alice: UserId, round: usize) {
+        let (engine, by, context) = (&node.engine, Administrator::Operator, context());
+        match self {
+            Self::Reset => {
+                let asked = engine.request_password_reset("alice@example.org", &context);
+                asked.await.unwrap();
+                let token = node.mailed_token().await;
+                let reset = engine.reset_password(&token, Password::new(PASSWORD), &context);
+                reset.await.unwrap();
+            }
+            Self::LogoutEverywhere | Self::OwnPassword => {
+                let session = node.log_in("alice").await.unwrap();
+                let verifier = engine.access_token_verifier();
+                let caller = verifier.verify(session.access_token.expose()).unwrap();
+                if let Self::OwnPassword = self {
+                    let change =
+                        PasswordChange::new(Password::new(PASSWORD), Password::new(PASSWORD));
+                    let changed = engine.change_own_password(&caller, change, &context);
+                    changed.await.unwrap();
+                } else {
+                    let ended = engine.end_own_sessions(&caller, OwnSessions::All, &context);
+                    ended.await.unwrap();
+                }
+            }
+            Self::Reactivation => {
+                let done = engine.deactivate_user(by, alice, &context).await;
+                done.unwrap();
+                engine.activate_user(by, alice, &context).await.unwrap();
+            }
+            Self::Roles => {
+                let roles = Roles::parse([format!("role-{round}").as_str()]).unwrap();
+                let done = engine.set_roles(by, alice, &roles, &context).await;
+                done.unwrap();
+            }
+            Self::Demotion => {
+                let done = engine.revoke_superuser(by, alice, &context).await;
+                done.unwrap();
+            }
+            Self::Operator => {
+                let ended = engine.end_user_sessions(by, alice, &context).await;
+                ended.unwrap();
+            }
+        }
+    }
+}
+
+/// The clocks stand still, so that everything is within one second, and are seconds apart.
+/// `AUTH_TEST_CHANGES=10000` makes more of it.
+async fn s19_5_a_token_issued_after_a_change_is_good_at_once_and_everywhere(store: Arc<dyn Store>) {
+    let rounds = std::env::var("AUTH_TEST_CHANGES");
+    let rounds: usize = rounds.map_or(100, |rounds| rounds.parse().unwrap());
+    let clocks = [0, 4_300_000].map(|behind| {
+        let at = Timestamp::from_unix_micros(1_700_000_010_400_000 - behind);
+        Arc::new(ManualClock::new(at))
+    });
+    let nodes = clocks.each_ref().map(|clock| {
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+        let node = World::with(Arc::clone(&store), |builder| builder.with_clock(clock));
+        follow(&node.engine);
+        node
+    });
+    let [one, other] = &nodes;
+    let operator = Registration::new("admin", Password::new(PASSWORD), "admin@localhost");
+    let created = one
+        .engine
+        .create_superuser(operator, Bootstrap::FirstSuperuser);
+    created.await.unwrap().unwrap();
+    let alice = one.register_verified("alice").await;
+    for round in 0..rounds {
+        let taking = Taking::ALL[round % Taking::ALL.len()];
+        let [acting, issuing, clock] = match round / Taking::ALL.len() % 4 {
+            0 => [0, 1, 1],
+            1 => [1, 0, 0],
+            2 => [0, 0, 0],
+            _ => [1, 1, 1],
+        };
+        let (acting, issuing, clock) = (&nodes[acting], &nodes[issuing], &clocks[clock]);
+        if let Taking::Demotion = taking {
+            let promoted = acting
+                .engine
+                .grant_superuser(Administrator::Operator, alice, &context())
+                .await;
+            promoted.unwrap();
+        }
+        let old = issuing.log_in("alice").await.unwrap();
+        taking.take(acting, alice, round).await;
+        let new = if taking.leaves_the_session() {
+            let token = old.refresh_token.expose();
+            let refreshed = issuing.engine.refresh(token, &context()).await;
+            refreshed.unwrap().access_token
+        } else {
+            issuing.log_in("alice").await.unwrap().access_token
+        };
+        let at_once = [one, other].map(|node| verdict(&node.engine, new.expose()));
+        assert_eq!(at_once, ["success"; 2], "{taking:?}");
+        for node in [one, other] {
+            until(|| verdict(&node.engine, old.access_token.expose()) != "success").await;
+            assert_eq!(verdict(&node.engine, new.expose()), "success", "{taking:?}");
+        }
+        let verifier = one.engine.access_token_verifier();
+        let issued_at = verifier.verify(new.expose()).unwrap().issued_at;
+        assert!(issued_at <= clock.now(), "{taking:?}");
+        assert_eq!(issued_at.unix_micros() % 1_000_000, 0, "{taking:?}");
+        for clock in &clocks {
+            clock.advance(Duration::from_micros(90_000_370_000));
+        }
+    }
+}
+
 async fn s9_2_a_demotion_ends_the_role_at_every_node(store: Arc<dyn Store>) {
     let (here, there, alice) = nodes(&store).await;
     let operator = Registration::new("admin", Password::new(PASSWORD), "admin@localhost");
@@ -143,8 +281,6 @@ async fn s9_2_a_demotion_ends_the_role_at_every_node(store: Arc<dyn Store>) {
     until(|| verdict(&there.engine, access_token) == "token_expired").await;
 
     // The session lives on, without the role.
-    here.clock.advance(Duration::from_secs(1));
-    there.clock.advance(Duration::from_secs(1));
     let refresh_token = tokens.refresh_token.expose();
     let refreshed = here.engine.refresh(refresh_token, &context()).await;
     let refreshed = refreshed.unwrap();
@@ -158,8 +294,6 @@ async fn s9_2_other_roles_end_the_tokens_at_every_node(store: Arc<dyn Store>) {
     let roles = Roles::parse(["editor", "auditor"]).unwrap();
     let given = here.engine.set_roles(by, alice, &roles, &context()).await;
     given.unwrap();
-    here.clock.advance(Duration::from_secs(1));
-    there.clock.advance(Duration::from_secs(1));
     let tokens = here.log_in("alice").await.unwrap();
     let access_token = tokens.access_token.expose();
     let verifier = there.engine.access_token_verifier();
@@ -174,8 +308,6 @@ async fn s9_2_other_roles_end_the_tokens_at_every_node(store: Arc<dyn Store>) {
     until(|| verdict(&there.engine, access_token) == "token_expired").await;
 
     // The session lives on, with the roles of now.
-    here.clock.advance(Duration::from_secs(1));
-    there.clock.advance(Duration::from_secs(1));
     let refresh_token = tokens.refresh_token.expose();
     let refreshed = here.engine.refresh(refresh_token, &context()).await;
     let refreshed = refreshed.unwrap();
@@ -252,6 +384,7 @@ on_each_store![
     s9_2_other_roles_end_the_tokens_at_every_node,
     s7_10_a_new_password_or_an_order_ends_sessions_at_every_node,
     s7_5_the_session_that_makes_room_is_refused_at_every_node,
+    s19_5_a_token_issued_after_a_change_is_good_at_once_and_everywhere,
     a_node_forgets_what_has_expired,
 ];
 

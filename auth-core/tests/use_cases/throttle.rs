@@ -2,17 +2,20 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::store::Store;
 use auth_core::{
-    AuthError, AuthService, Login, LoginThrottle, Password, RequestContext, TokenPair,
+    Account, AuthError, AuthService, Login, LoginThrottle, Password, RequestContext, TokenPair,
 };
 
 use crate::support::on_each_store;
 use crate::world::{PASSWORD, World, code};
 use crate::{MINUTE, futures};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const WRONG: &str = "a wrong password";
 
@@ -186,7 +189,54 @@ async fn an_unverified_address_is_no_failed_guess(store: Arc<dyn Store>) {
     }
 }
 
+/// The client hangs up at each point of a login, more often than a password may be wrong.
+async fn fault_b12_a_login_that_is_broken_off_is_no_failed_guess(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    world.register_verified("alice").await;
+    for polls in 0..60 {
+        {
+            let mut login = pin!(log_in(&world, home(), "alice", PASSWORD));
+            for _ in 0..polls {
+                if futures_util::poll!(login.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // What is given back may be under way.
+        let good = async {
+            while code(log_in(&world, home(), "alice", PASSWORD).await) != "success" {
+                tokio::task::yield_now().await;
+            }
+        };
+        if polls % 12 == 11 {
+            tokio::time::timeout(PATIENCE, good).await.unwrap();
+        }
+    }
+    assert_eq!(guess(&world, home(), "alice").await, 10 + 5);
+}
+
+/// Whoever reads the mails is the owner, whatever others have guessed.
+async fn fault_b11_a_reset_by_mail_opens_the_account(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    world.register_verified("alice").await;
+    guess(&world, away(), "alice").await;
+    let refused = log_in(&world, home(), "alice", PASSWORD).await;
+    assert_eq!(code(refused), "too_many_attempts");
+    let context = RequestContext::default();
+    let engine = &world.engine;
+    let asked = engine.request_password_reset("alice@example.org", &context);
+    asked.await.unwrap();
+    let token = world.mailed_token().await;
+    let reset = engine.reset_password(&token, Password::new("another battery horse"), &context);
+    reset.await.unwrap();
+    let login = log_in(&world, home(), "alice", "another battery horse").await;
+    assert_eq!(code(login), "success");
+}
+
 on_each_store!(
+    fault_b12_a_login_that_is_broken_off_is_no_failed_guess,
+    fault_b11_a_reset_by_mail_opens_the_account,
     s5_1_a_host_sets_how_many_logins_may_fail,
     s5_1_s5_5_after_ten_failures_even_the_right_password_waits,
     s4_4_unknown_names_wait_after_as_many_tries,

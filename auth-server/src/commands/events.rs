@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use auth_core::Timestamp;
-use auth_core::audit::{AuditAct, AuditEvent, EventReport};
+use auth_core::audit::{AuditEvent, EventReport};
 use auth_core::store::EventFilter;
 use serde_json::json;
 
-use super::user_lookup;
+use super::{time, user_lookup};
 use crate::cli::Events;
 use crate::config::Config;
 use crate::error::CommandError;
@@ -18,7 +18,9 @@ use crate::output::say;
 const PAGE: u32 = 500;
 
 pub(super) async fn run(config: &Config, flags: Events) -> Result<(), CommandError> {
-    let since = flags.since.as_deref().map(point_in_time).transpose()?;
+    let since = flags.since.as_deref();
+    let since = since.map(|text| time::point_in_time("--since", text));
+    let since = since.transpose()?;
     let store = NodeStore::open(config).await?;
     store.require_migrated().await?;
     let store = store.shared();
@@ -48,19 +50,6 @@ pub(super) async fn run(config: &Config, flags: Events) -> Result<(), CommandErr
     Ok(())
 }
 
-/// A time, or how long ago it was.
-fn point_in_time(text: &str) -> Result<Timestamp, CommandError> {
-    humantime::parse_rfc3339_weak(text)
-        .ok()
-        .or_else(|| SystemTime::now().checked_sub(humantime::parse_duration(text).ok()?))
-        .map(Timestamp::from)
-        .ok_or_else(|| CommandError::Argument {
-            name: "--since",
-            problem: "must be a time such as 2026-11-23T05:00:00Z, or how long ago, such as 2h"
-                .to_owned(),
-        })
-}
-
 /// An event for people, in one line.
 pub(super) fn line(event: &AuditEvent) -> String {
     let mut line = format!("{}  {:<22}", event.at, event.act.kind());
@@ -86,22 +75,4 @@ pub(super) fn line(event: &AuditEvent) -> String {
 
 fn as_json(event: &AuditEvent) -> String {
     json!(EventReport::of(event)).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_a_date_or_an_age() {
-        let date = point_in_time("2026-11-23T05:00:00Z").unwrap();
-        assert_eq!(date, Timestamp::from_unix_seconds(1_795_410_000));
-        let age = point_in_time("2h").unwrap();
-        let two_hours = std::time::Duration::from_secs(7200);
-        let now = Timestamp::from(SystemTime::now());
-        assert!(now.saturating_since(age) >= two_hours);
-        for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "-1h"] {
-            assert!(point_in_time(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -11,6 +11,8 @@ mod migrate;
 mod new_password;
 mod reload;
 mod serve;
+mod sessions;
+mod time;
 mod user_lookup;
 mod users;
 
@@ -51,6 +53,7 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
         Some(Command::Migrate) => migrate::run(&config).await,
         Some(Command::CreateSuperuser(flags)) => create_superuser::run(&config, flags).await,
         Some(Command::Users(command)) => users::run(&config, command).await,
+        Some(Command::Sessions(command)) => sessions::run(&config, command).await,
         Some(Command::Keys(command)) => keys::run(&config, command),
         Some(Command::Mails(command)) => mails::run(&config, command).await,
         Some(Command::Check) => check::run(&config).await,

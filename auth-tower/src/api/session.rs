@@ -197,6 +197,7 @@ pub(super) mod described {
             AuthError::TokenInvalid,
             AuthError::TokenExpired,
             AuthError::TokenRevoked,
+            AuthError::RefreshContested,
         ])
         .refuses([ApiError::MalformedRequest])
     }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use auth_core::UserId;
 use auth_core::audit::AuditEvent;
-use auth_core::revocation::{Revocation, RevokedTokens};
-use auth_core::store::{AccountChange, AccountStore, Ending, StoreError};
+use auth_core::revocation::{Revocation, RevokedTokens, TokenEpoch};
+use auth_core::store::{AccountChange, AccountStore, Ending, Revoked, StoreError};
 
 use crate::{MemoryStore, Tables};
 
@@ -16,7 +16,7 @@ impl AccountStore for MemoryStore {
         change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let mut tables = self.lock();
         if change.takes_rights() {
             tables.refuse_last_superuser(id)?;
@@ -26,7 +26,7 @@ impl AccountStore for MemoryStore {
             expected.is_none_or(|hash| hash.as_stored() == row.password_hash.as_stored())
         });
         let Some(row) = row else {
-            return Ok(false);
+            return Ok(None);
         };
         let user = &mut row.user;
         user.is_active = change.is_active.unwrap_or(user.is_active);
@@ -38,15 +38,17 @@ impl AccountStore for MemoryStore {
             row.password_hash = hash.clone();
             tables.forget_pending(id);
         }
+        let mut revoked = Revoked::default();
         if change.ends_sessions() {
-            tables.end_sessions_of(id, change.kept_session(), ending, change.at);
+            revoked = tables.end_sessions_of(id, change.kept_session(), ending, change.at);
         }
         if change.ends_tokens() {
-            tables.refuse_tokens_of(id, ending);
+            revoked.epoch = tables.refuse_tokens_of(id, ending);
         }
+        tables.settle(&change.settlement, change.at);
         let events = events.iter().map(|event| (event.id, event.clone()));
         tables.events.extend(events);
-        Ok(true)
+        Ok(Some(revoked))
     }
 
     async fn delete_user(
@@ -54,28 +56,33 @@ impl AccountStore for MemoryStore {
         id: UserId,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let mut tables = self.lock();
         tables.refuse_last_superuser(id)?;
         if tables.users.remove(&id).is_none() {
-            return Ok(false);
+            return Ok(None);
         }
-        tables.end_sessions_of(id, None, ending, event.at);
+        let revoked = tables.end_sessions_of(id, None, ending, event.at);
         tables.events.insert(event.id, event.clone());
         tables.email_changes.retain(|_, change| change.user != id);
         tables.sessions.retain(|_, session| session.owner.id != id);
-        Ok(true)
+        Ok(Some(revoked))
     }
 }
 
 impl Tables {
-    fn refuse_tokens_of(&mut self, user: UserId, ending: &Ending) {
-        let issued_before = ending.issued_before;
+    /// Begins the user's next epoch.
+    fn refuse_tokens_of(&mut self, id: UserId, ending: &Ending) -> Option<TokenEpoch> {
+        let user = &mut self.users.get_mut(&id)?.user;
+        user.token_epoch = user.token_epoch.next();
+        let epoch = Some(user.token_epoch);
         let tokens = RevokedTokens::OfUser {
-            user,
-            issued_before,
+            user: id,
+            issued_before: ending.issued_before,
+            epoch,
         };
         self.revoke(Revocation::new(tokens, ending.remembered_until));
+        epoch
     }
 
     fn refuse_last_superuser(&self, id: UserId) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
-    StoreError,
+    Revoked, StoreError,
 };
 use auth_core::{EmailAddress, Generation, Timestamp, User, UserId};
 
@@ -85,12 +85,12 @@ impl EmailChangeStore for MemoryStore {
         undo: &EmailChangeUndo,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let mut tables = self.lock();
         let done = tables.email_changes.get(&id).cloned();
         let done = done.filter(|change| can_be_undone(change, event.at));
         let Some(undone) = done else {
-            return Ok(false);
+            return Ok(None);
         };
         tables.give_address(undone.user, &undone.former, event.at)?;
         if let Some(row) = tables.users.get_mut(&undone.user) {
@@ -102,10 +102,10 @@ impl EmailChangeStore for MemoryStore {
                 change.undone_at = change.undone_at.or(Some(event.at));
             }
         }
-        tables.end_sessions_of(undone.user, None, ending, event.at);
+        let revoked = tables.end_sessions_of(undone.user, None, ending, event.at);
         tables.events.insert(event.id, event.clone());
         tables.insert_mail(&undo.mail);
-        Ok(true)
+        Ok(Some(revoked))
     }
 
     async fn remove_email_changes(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

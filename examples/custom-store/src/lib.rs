@@ -17,8 +17,8 @@ use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
     ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, Enrollee, EventFilter,
-    EventStore, NewMail, NewSession, NewUser, OutboxStore, SessionRotation, SessionStore, Store,
-    StoreError, ThrottleKey, TryRecord, UserFilter, UserStore,
+    EventStore, NewMail, NewSession, NewUser, OutboxStore, Revoked, SessionRotation, SessionStore,
+    Store, StoreError, ThrottleKey, TryRecord, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -125,12 +125,46 @@ impl Tables {
         session.owner.is_active = user.is_active;
         session.owner.is_superuser = user.is_superuser;
         session.owner.roles = user.roles.clone();
+        session.owner.token_epoch = user.token_epoch;
         session.owner.email_verified = user.email_verified_at.is_some();
         Some(session)
     }
 
+    fn move_session(&mut self, rotation: &SessionRotation, to: Generation) -> Option<Session> {
+        let session = self.session(rotation.id)?;
+        let used_lately = rotation
+            .used_after
+            .is_none_or(|after| session.last_used_at() > after);
+        if session.generation != rotation.from || !session.is_live(rotation.at) || !used_lately {
+            return None;
+        }
+        let stored = self.sessions.get_mut(&rotation.id)?;
+        stored.generation = to;
+        stored.rotated_at = Some(rotation.at);
+        stored.rotation_key = rotation.key;
+        stored.used_at = Some(rotation.at);
+        self.session(rotation.id)
+    }
+
+    /// Ends every live session that began before the time, or every one.
+    fn end_all(&mut self, before: Option<Timestamp>, ending: &Ending, event: &AuditEvent) -> u64 {
+        let mut live = 0;
+        for session in self.sessions.values_mut() {
+            let is_meant = before.is_none_or(|before| session.created_at < before);
+            if is_meant && session.revoked_at.is_none() && session.expires_at > event.at {
+                session.revoked_at = Some(event.at);
+                live += 1;
+            }
+        }
+        let issued_before = ending.issued_before;
+        let tokens = RevokedTokens::All { issued_before };
+        self.revoke(Revocation::new(tokens, ending.remembered_until));
+        self.events.insert(event.id, event.clone());
+        live
+    }
+
     /// Ends the user's live sessions beyond the bound; the new one always stays.
-    fn end_oldest(&mut self, new: &NewSession) {
+    fn end_oldest(&mut self, new: &NewSession, event: &AuditEvent) -> Revoked {
         let mut others: Vec<_> = self
             .sessions
             .values_mut()
@@ -143,9 +177,14 @@ impl Tables {
             session.revoked_at = Some(new.created_at);
             session.id
         });
-        for id in ended.collect::<Vec<_>>() {
-            self.revoke_session(id, new.remembered_until);
+        let ended: Vec<_> = ended.collect();
+        for id in &ended {
+            self.revoke_session(*id, new.remembered_until);
+            let displaced = event.displacing(*id);
+            self.events.insert(displaced.id, displaced);
         }
+        let live = ended.len() as u64;
+        Revoked::of_sessions(ended, live)
     }
 
     /// The row of a claim that no other worker has taken over.
@@ -321,22 +360,22 @@ impl SessionStore for MemoryStore {
         session: &NewSession,
         checked: &PasswordHash,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let mut tables = self.lock();
         let Some(row) = tables.users.get(&session.user_id) else {
-            return Ok(false);
+            return Ok(None);
         };
         if !row.user.is_active || row.password_hash.as_stored() != checked.as_stored() {
-            return Ok(false);
+            return Ok(None);
         }
         let owner = SessionOwner::new(session.user_id);
         let mut begun = Session::new(session.id, owner, session.created_at, session.expires_at);
         begun.client = session.client;
         tables.sessions.insert(session.id, begun);
         tables.events.insert(event.id, event.clone());
-        tables.end_oldest(session);
+        let revoked = tables.end_oldest(session, event);
         tables.settle(&session.settlement, session.created_at);
-        Ok(true)
+        Ok(Some(revoked))
     }
 
     async fn find_session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -362,31 +401,22 @@ impl SessionStore for MemoryStore {
         &self,
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
+        let next = rotation.from.next();
+        Ok(next.and_then(|next| self.lock().move_session(rotation, next)))
+    }
+
+    async fn follow_session(
+        &self,
+        rotation: &SessionRotation,
+        to: Generation,
+        event: &AuditEvent,
+    ) -> Result<Option<Session>, StoreError> {
         let mut tables = self.lock();
-        let Some(session) = tables.session(rotation.id) else {
-            return Ok(None);
-        };
-        let Some(next) = rotation.from.next() else {
-            return Ok(None);
-        };
-        let used_lately = |session: &Session| {
-            rotation
-                .used_after
-                .is_none_or(|after| session.last_used_at() > after)
-        };
-        if session.generation != rotation.from
-            || !session.is_live(rotation.at)
-            || !used_lately(&session)
-        {
-            return Ok(None);
+        let moved = tables.move_session(rotation, to);
+        if moved.is_some() {
+            tables.events.insert(event.id, event.clone());
         }
-        if let Some(stored) = tables.sessions.get_mut(&rotation.id) {
-            stored.generation = next;
-            stored.rotated_at = Some(rotation.at);
-            stored.rotation_key = rotation.key;
-            stored.used_at = Some(rotation.at);
-        }
-        Ok(tables.session(rotation.id))
+        Ok(moved)
     }
 
     async fn touch_session(
@@ -435,7 +465,7 @@ impl SessionStore for MemoryStore {
         except: Option<SessionId>,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Revoked, StoreError> {
         let mut tables = self.lock();
         tables.events.insert(event.id, event.clone());
         Ok(tables.end_sessions_of(user, except, ending, event.at))
@@ -446,19 +476,16 @@ impl SessionStore for MemoryStore {
         ending: &Ending,
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
-        let mut tables = self.lock();
-        let mut live = 0;
-        for session in tables.sessions.values_mut() {
-            if session.revoked_at.is_none() && session.expires_at > event.at {
-                session.revoked_at = Some(event.at);
-                live += 1;
-            }
-        }
-        let issued_before = ending.issued_before;
-        let tokens = RevokedTokens::All { issued_before };
-        tables.revoke(Revocation::new(tokens, ending.remembered_until));
-        tables.events.insert(event.id, event.clone());
-        Ok(live)
+        Ok(self.lock().end_all(None, ending, event))
+    }
+
+    async fn revoke_sessions_begun_before(
+        &self,
+        begun_before: Timestamp,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        Ok(self.lock().end_all(Some(begun_before), ending, event))
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::revocation::{Revocation, RevokedTokens};
-use auth_core::store::{Ending, RevocationFeed, RevocationNews, RevocationStore, StoreError};
+use auth_core::store::{
+    Ending, RevocationFeed, RevocationNews, RevocationStore, Revoked, StoreError,
+};
 use auth_core::{SessionId, Timestamp, UserId};
 use tokio::sync::watch;
 
@@ -54,14 +56,14 @@ impl Tables {
         self.revoke(Revocation::new(RevokedTokens::OfSession(session), until));
     }
 
-    /// Ends the sessions, and tells how many of them were live.
+    /// Ends the sessions, and returns which, and how many of them were live.
     pub(crate) fn end_sessions_of(
         &mut self,
         user: UserId,
         except: Option<SessionId>,
         ending: &Ending,
         at: Timestamp,
-    ) -> u64 {
+    ) -> Revoked {
         let (mut ended, mut live) = (Vec::new(), 0);
         for (id, session) in &mut self.sessions {
             let is_other = session.owner.id == user && except != Some(*id);
@@ -71,9 +73,9 @@ impl Tables {
                 ended.push(*id);
             }
         }
-        for id in ended {
-            self.revoke_session(id, ending.remembered_until);
+        for id in &ended {
+            self.revoke_session(*id, ending.remembered_until);
         }
-        live
+        Revoked::of_sessions(ended, live)
     }
 }

@@ -282,7 +282,7 @@ impl EmailChangeStore for Outbox {
         _: &EmailChangeUndo,
         _: &Ending,
         _: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<crate::store::Revoked>, StoreError> {
         unreachable!()
     }
 

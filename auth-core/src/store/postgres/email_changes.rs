@@ -11,7 +11,7 @@ use crate::store::stored::Change;
 use crate::store::transaction::End;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
-    StoreError,
+    Revoked, StoreError,
 };
 use crate::{PasswordHash, Timestamp, UserId};
 
@@ -64,7 +64,7 @@ impl EmailChangeStore for PostgresStore {
         change: &EmailChangeUndo,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         self.transact(
             Replay::Unsafe,
             (self.delivery, id, change.clone(), *ending, event.clone()),
@@ -124,7 +124,7 @@ async fn request(
     .await?;
     outbox::enqueue(&mut *connection, mail).await?;
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 /// Forgets what the user asked for and has not confirmed.
@@ -234,7 +234,7 @@ async fn confirm(
         outbox::enqueue(&mut *connection, notice).await?;
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 async fn undo(
@@ -277,10 +277,11 @@ async fn undo(
         return Ok(Change::NoSuchUser.into());
     }
     forget_pending(connection, user).await?;
-    sessions::end_sessions_of(connection, delivery, user, None, ending, event.at).await?;
+    let revoked =
+        sessions::end_sessions_of(connection, delivery, user, None, ending, event.at).await?;
     outbox::enqueue(&mut *connection, &change.mail).await?;
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::Done(revoked).into())
 }
 
 /// Whether the address that the user has got in this transaction is one that another user can

@@ -88,6 +88,11 @@ fn migrations() -> Vec<Migration> {
             "users_skeleton",
             include_str!("../../../migrations/postgres/0016_users_skeleton.sql"),
         ),
+        stored::migration(
+            17,
+            "token_epochs",
+            include_str!("../../../migrations/postgres/0017_token_epochs.sql"),
+        ),
     ]
 }
 

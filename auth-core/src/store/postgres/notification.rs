@@ -10,22 +10,32 @@ use crate::store::stored;
 pub(super) fn payload(revocation: &Revocation) -> Result<String, Error> {
     let issued_before = stored::issued_before(revocation).map(Timestamp::unix_micros);
     let expires_at = revocation.expires_at.unix_micros();
-    let fields = (
-        stored::kind(revocation),
-        stored::subject(revocation),
-        issued_before,
-        expires_at,
-    );
+    let (kind, subject) = (stored::kind(revocation), stored::subject(revocation));
+    // A node of an older version does not read five fields, and asks the table at once.
+    if let Some(epoch) = stored::epoch_of(revocation) {
+        let fields = (kind, subject, issued_before, expires_at, epoch);
+        return serde_json::to_string(&fields).map_err(|error| Error::Encode(error.into()));
+    }
+    let fields = (kind, subject, issued_before, expires_at);
     serde_json::to_string(&fields).map_err(|error| Error::Encode(error.into()))
 }
 
 /// Reads what was notified, unless it is a newer version's or somebody else's.
 pub(super) fn revocation(payload: &str) -> Option<Revocation> {
-    let fields: (String, Option<Uuid>, Option<i64>, i64) = serde_json::from_str(payload).ok()?;
-    let (kind, subject, issued_before, expires_at) = fields;
+    type Fields = (String, Option<Uuid>, Option<i64>, i64);
+    type WithEpoch = (String, Option<Uuid>, Option<i64>, i64, i32);
+    let (kind, subject, issued_before, expires_at, epoch) =
+        match serde_json::from_str::<Fields>(payload) {
+            Ok((kind, subject, before, until)) => (kind, subject, before, until, None),
+            Err(_) => {
+                let fields = serde_json::from_str::<WithEpoch>(payload).ok()?;
+                let (kind, subject, before, until, epoch) = fields;
+                (kind, subject, before, until, Some(epoch))
+            }
+        };
     let issued_before = issued_before.map(Timestamp::from_unix_micros);
     let expires_at = Timestamp::from_unix_micros(expires_at);
-    stored::revocation(&kind, subject, issued_before, expires_at).ok()
+    stored::revocation(&kind, subject, issued_before, epoch, expires_at).ok()
 }
 
 /// Reads a payload, and writes what it says again.
@@ -37,7 +47,7 @@ pub(crate) fn again(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::revocation::RevokedTokens;
+    use crate::revocation::{RevokedTokens, TokenEpoch};
     use crate::{SessionId, UserId};
 
     #[test]
@@ -49,6 +59,12 @@ mod tests {
             RevokedTokens::OfUser {
                 user,
                 issued_before,
+                epoch: None,
+            },
+            RevokedTokens::OfUser {
+                user,
+                issued_before,
+                epoch: Some(TokenEpoch::new(7)),
             },
             RevokedTokens::All { issued_before },
         ] {

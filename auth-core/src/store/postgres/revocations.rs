@@ -192,7 +192,7 @@ async fn read(
         .fetch_one(&mut *connection)
         .await?;
     let revocations = sqlx::query(
-        "SELECT kind, subject, issued_before, expires_at
+        "SELECT kind, subject, issued_before, epoch, expires_at
          FROM auth_revocations
          WHERE recorded_at > $1",
     )
@@ -203,7 +203,8 @@ async fn read(
     .map(|row| {
         let issued_before = rows::optional_time(row, "issued_before")?;
         let (kind, subject) = (row.try_get("kind")?, row.try_get("subject")?);
-        stored::revocation(kind, subject, issued_before, rows::time(row, "expires_at")?)
+        let (epoch, expires_at) = (row.try_get("epoch")?, rows::time(row, "expires_at")?);
+        stored::revocation(kind, subject, issued_before, epoch, expires_at)
     })
     .collect::<Result<Vec<_>, _>>()?;
     Ok((now, revocations))
@@ -237,13 +238,14 @@ pub(super) async fn record(
         .iter()
         .map(|revoked| rows::to_sql(revoked.expires_at));
     sqlx::query(
-        "INSERT INTO auth_revocations (kind, subject, issued_before, expires_at)
+        "INSERT INTO auth_revocations (kind, subject, issued_before, epoch, expires_at)
          SELECT *
-         FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])",
+         FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::integer[], $5::timestamptz[])",
     )
     .bind(revocations.iter().map(stored::kind).collect::<Vec<_>>())
     .bind(revocations.iter().map(stored::subject).collect::<Vec<_>>())
     .bind(issued_before.collect::<Result<Vec<_>, _>>()?)
+    .bind(revocations.iter().map(stored::epoch_of).collect::<Vec<_>>())
     .bind(expires_at.collect::<Result<Vec<_>, _>>()?)
     .execute(&mut *connection)
     .await?;

@@ -42,6 +42,7 @@ pub(super) fn user(row: &PgRow) -> Result<User, Error> {
         is_active: row.try_get("is_active")?,
         is_superuser: row.try_get("is_superuser")?,
         roles: Roles::from_stored(row.try_get("roles")?),
+        token_epoch: stored::epoch(row.try_get("token_epoch")?)?,
         ..User::new(id, username, email, time(row, "created_at")?)
     })
 }
@@ -52,6 +53,7 @@ pub(super) fn session(row: &PgRow) -> Result<Session, Error> {
         is_active: row.try_get("is_active")?,
         is_superuser: row.try_get("is_superuser")?,
         roles: Roles::from_stored(row.try_get("roles")?),
+        token_epoch: stored::epoch(row.try_get("token_epoch")?)?,
         email_verified: row.try_get("email_verified")?,
         ..SessionOwner::new(UserId::from_uuid(row.try_get("user_id")?))
     };

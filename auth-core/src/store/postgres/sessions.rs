@@ -14,8 +14,10 @@ use super::{
 use crate::audit::AuditEvent;
 use crate::store::batch::{Batches, Limits};
 use crate::store::transaction::End;
-use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
-use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
+use crate::store::{
+    Ending, NewSession, Revoked, SessionRotation, SessionStore, StoreError, stored,
+};
+use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
 #[async_trait]
 impl SessionStore for PostgresStore {
@@ -24,7 +26,7 @@ impl SessionStore for PostgresStore {
         session: &NewSession,
         checked: &PasswordHash,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         self.transact(
             Replay::Unsafe,
             (
@@ -66,6 +68,20 @@ impl SessionStore for PostgresStore {
         .await
     }
 
+    async fn follow_session(
+        &self,
+        rotation: &SessionRotation,
+        to: Generation,
+        event: &AuditEvent,
+    ) -> Result<Option<Session>, StoreError> {
+        self.transact(
+            Replay::Unsafe,
+            (*rotation, to, event.clone()),
+            |connection, (rotation, to, event)| Box::pin(follow(connection, rotation, *to, event)),
+        )
+        .await
+    }
+
     async fn touch_session(
         &self,
         id: SessionId,
@@ -103,7 +119,7 @@ impl SessionStore for PostgresStore {
         except: Option<SessionId>,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Revoked, StoreError> {
         self.transact(
             Replay::Safe,
             (self.delivery, user, except, *ending, event.clone()),
@@ -125,7 +141,29 @@ impl SessionStore for PostgresStore {
             Replay::Safe,
             (self.delivery, *ending, event.clone()),
             |connection, (delivery, ending, event)| {
-                Box::pin(revoke_all(connection, *delivery, ending, event))
+                Box::pin(revoke_all(connection, *delivery, None, ending, event))
+            },
+        )
+        .await
+    }
+
+    async fn revoke_sessions_begun_before(
+        &self,
+        begun_before: Timestamp,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.transact(
+            Replay::Safe,
+            (self.delivery, begun_before, *ending, event.clone()),
+            |connection, (delivery, begun_before, ending, event)| {
+                Box::pin(revoke_all(
+                    connection,
+                    *delivery,
+                    Some(*begun_before),
+                    ending,
+                    event,
+                ))
             },
         )
         .await
@@ -191,13 +229,13 @@ async fn insert(
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
-) -> Result<End<bool>, Error> {
-    let has_begun = begin(connection, session, checked, event).await?;
-    if has_begun {
-        end_oldest(connection, delivery, session).await?;
-        throttle::settle(connection, &session.settlement, session.created_at).await?;
+) -> Result<End<Option<Revoked>>, Error> {
+    if !begin(connection, session, checked, event).await? {
+        return Ok(End::RollBack(None));
     }
-    Ok(End::Commit(has_begun))
+    let revoked = end_oldest(connection, delivery, session, event).await?;
+    throttle::settle(connection, &session.settlement, session.created_at).await?;
+    Ok(End::Commit(Some(revoked)))
 }
 
 /// Locks the owner against a deactivation or a new password that commits at the same time: either
@@ -246,7 +284,8 @@ async fn end_oldest(
     connection: &mut PgConnection,
     delivery: RevocationDelivery,
     session: &NewSession,
-) -> Result<(), Error> {
+    event: &AuditEvent,
+) -> Result<Revoked, Error> {
     let ended: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_sessions
          SET revoked_at = $3, revoked_reason = $4
@@ -266,8 +305,13 @@ async fn end_oldest(
     .bind(i64::from(session.at_most.get()) - 1)
     .fetch_all(&mut *connection)
     .await?;
-    let ended = ended.into_iter().map(SessionId::from_uuid);
-    revocations::record_sessions(connection, delivery, ended, session.remembered_until).await
+    let ended: Vec<_> = ended.into_iter().map(SessionId::from_uuid).collect();
+    let (until, live) = (session.remembered_until, ended.len() as u64);
+    revocations::record_sessions(connection, delivery, ended.iter().copied(), until).await?;
+    for session in &ended {
+        events::insert(&mut *connection, &event.displacing(*session)).await?;
+    }
+    Ok(Revoked::of_sessions(ended, live))
 }
 
 /// Sessions with what a refresh asks of their owners.
@@ -276,7 +320,7 @@ macro_rules! select_sessions {
         concat!(
             "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                     s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                    u.roles, u.email_verified_at IS NOT NULL AS email_verified
+                    u.roles, u.token_epoch, u.email_verified_at IS NOT NULL AS email_verified
              FROM auth_sessions AS s
              JOIN auth_users AS u ON u.id = s.user_id",
             $($rest,)?
@@ -325,9 +369,30 @@ async fn rotate(
     connection: &mut PgConnection,
     rotation: &SessionRotation,
 ) -> Result<Option<Session>, Error> {
-    let Some(next) = rotation.from.next() else {
-        return Ok(None);
-    };
+    match rotation.from.next() {
+        Some(next) => move_on(connection, rotation, next).await,
+        None => Ok(None),
+    }
+}
+
+async fn follow(
+    connection: &mut PgConnection,
+    rotation: &SessionRotation,
+    to: Generation,
+    event: &AuditEvent,
+) -> Result<End<Option<Session>>, Error> {
+    let moved = move_on(&mut *connection, rotation, to).await?;
+    if moved.is_some() {
+        events::insert(connection, event).await?;
+    }
+    Ok(End::Commit(moved))
+}
+
+async fn move_on(
+    connection: &mut PgConnection,
+    rotation: &SessionRotation,
+    to: Generation,
+) -> Result<Option<Session>, Error> {
     let moved = sqlx::query(
         "UPDATE auth_sessions AS s
          SET generation = $3, rotated_at = $4, used_at = $4, rotation_key = $5
@@ -337,11 +402,11 @@ async fn rotate(
              AND u.id = s.user_id AND u.is_active
          RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                    s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                   u.roles, u.email_verified_at IS NOT NULL AS email_verified",
+                   u.roles, u.token_epoch, u.email_verified_at IS NOT NULL AS email_verified",
     )
     .bind(rotation.id.as_uuid())
     .bind(stored::number(rotation.from.number()))
-    .bind(stored::number(next.number()))
+    .bind(stored::number(to.number()))
     .bind(rows::to_sql(rotation.at)?)
     .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
     .bind(rotation.used_after.map(rows::to_sql).transpose()?)
@@ -468,7 +533,7 @@ pub(super) async fn end_sessions_of(
     except: Option<SessionId>,
     ending: &Ending,
     at: Timestamp,
-) -> Result<u64, Error> {
+) -> Result<Revoked, Error> {
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = $2, revoked_reason = $3
@@ -485,11 +550,12 @@ pub(super) async fn end_sessions_of(
         .iter()
         .map(|row| row.try_get("id").map(SessionId::from_uuid));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;
-    revocations::record_sessions(connection, delivery, ids, ending.remembered_until).await?;
+    let until = ending.remembered_until;
+    revocations::record_sessions(connection, delivery, ids.iter().copied(), until).await?;
     let were_live = ended
         .iter()
         .map(|row| row.try_get::<bool, _>("was_live").map(u64::from));
-    were_live.sum()
+    Ok(Revoked::of_sessions(ids, were_live.sum::<Result<_, _>>()?))
 }
 
 async fn revoke_users(
@@ -499,7 +565,7 @@ async fn revoke_users(
     except: Option<SessionId>,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<End<u64>, Error> {
+) -> Result<End<Revoked>, Error> {
     let ended = end_sessions_of(connection, delivery, user, except, ending, event.at).await?;
     events::insert(connection, event).await?;
     Ok(End::Commit(ended))
@@ -508,16 +574,19 @@ async fn revoke_users(
 async fn revoke_all(
     connection: &mut PgConnection,
     delivery: RevocationDelivery,
+    begun_before: Option<Timestamp>,
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<End<u64>, Error> {
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = $1, revoked_reason = $2
-         WHERE revoked_at IS NULL AND expires_at > $1",
+         WHERE revoked_at IS NULL AND expires_at > $1
+             AND ($3::timestamptz IS NULL OR created_at < $3)",
     )
     .bind(rows::to_sql(event.at)?)
     .bind(ending.reason.as_str())
+    .bind(begun_before.map(rows::to_sql).transpose()?)
     .execute(&mut *connection)
     .await?;
     let revocation = stored::revocation_of_all(ending);

@@ -32,7 +32,7 @@ impl UserStore for PostgresStore {
                 Box::pin(register(connection, user, mail.as_ref(), event))
             },
         );
-        Result::from(outcome.await?).map(drop)
+        Result::<bool, StoreError>::from(outcome.await?).map(drop)
     }
 
     async fn create_first_superuser(
@@ -188,7 +188,7 @@ async fn register(
         outbox::enqueue(&mut *connection, mail).await?;
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 pub(super) async fn insert_user(executor: impl PgExecutor<'_>, new: &NewUser) -> Result<(), Error> {
@@ -255,7 +255,7 @@ async fn insert_first_superuser(
         return Ok(Change::EmailReserved.into());
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 async fn superuser_exists(connection: &mut PgConnection) -> Result<bool, Error> {
@@ -270,7 +270,8 @@ async fn select_credentials(
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     let found = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
-                email_verified_at, is_active, is_superuser, roles, created_at
+                email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
          FROM auth_users
          WHERE username_canonical = $1",
     )
@@ -286,7 +287,8 @@ async fn select_credentials_by_email(
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     let found = sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
-                email_verified_at, is_active, is_superuser, roles, created_at
+                email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
          FROM auth_users
          WHERE email_key = $1",
     )
@@ -303,7 +305,8 @@ fn credentials(row: &PgRow) -> Result<(User, PasswordHash), Error> {
 
 const BY_ID: Lookup = lookup!(
     "SELECT id, username, username_canonical, email, email_key,
-            email_verified_at, is_active, is_superuser, roles, created_at
+            email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
      FROM auth_users",
     "id"
 );
@@ -325,7 +328,8 @@ async fn select_users(
     let query = match filter.search {
         UserSearch::Username(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, roles, created_at
+                    email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
              FROM auth_users
              WHERE username_canonical COLLATE \"C\" >= $1 AND username_canonical COLLATE \"C\" < $2
              ORDER BY username_canonical COLLATE \"C\"
@@ -333,7 +337,8 @@ async fn select_users(
         ),
         UserSearch::Email(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, roles, created_at
+                    email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
              FROM auth_users
              WHERE email_key COLLATE \"C\" >= $1 AND email_key COLLATE \"C\" < $2
              ORDER BY email_key COLLATE \"C\"
@@ -380,7 +385,8 @@ async fn begin_verification(
          SET email_verification = email_verification + 1
          WHERE email_key = $1 AND is_active AND email_verified_at IS NULL
          RETURNING id, username, username_canonical, email, email_key,
-                   email_verified_at, email_verification, is_active, is_superuser, roles, created_at",
+                   email_verified_at, email_verification, is_active, is_superuser, roles, token_epoch,
+                   created_at",
     )
     .bind(email.key())
     .fetch_optional(connection)

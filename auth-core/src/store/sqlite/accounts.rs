@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use sqlx::{Error, SqliteConnection};
 
-use super::{SqliteStore, email_changes, events, revocations, sessions};
+use super::{SqliteStore, email_changes, events, revocations, sessions, throttle};
 use crate::audit::AuditEvent;
 use crate::store::stored::{self, Change};
 use crate::store::transaction::End;
-use crate::store::{AccountChange, AccountStore, Ending, StoreError};
+use crate::store::{AccountChange, AccountStore, Ending, Revoked, StoreError};
 use crate::{PasswordHash, UserId};
 
 #[async_trait]
@@ -18,7 +18,7 @@ impl AccountStore for SqliteStore {
         change: &AccountChange,
         ending: &Ending,
         events: &[AuditEvent],
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let changed = (id, change.clone(), *ending, events.to_vec());
         let outcome = self.transact(changed, |connection, (id, change, ending, events)| {
             Box::pin(update(connection, *id, change, ending, events))
@@ -33,7 +33,7 @@ impl AccountStore for SqliteStore {
         id: UserId,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let deleted = (id, *ending, event.clone());
         let outcome = self.transact(deleted, |connection, (id, ending, event)| {
             Box::pin(delete(connection, *id, ending, event))
@@ -65,13 +65,15 @@ async fn update(
     if change.takes_rights() && is_last_superuser(connection, id).await? {
         return Ok(Change::LastSuperuser.into());
     }
-    let updated = sqlx::query(
+    let epochs: Vec<i32> = sqlx::query_scalar(
         "UPDATE auth_users
          SET is_active = COALESCE(?2, is_active),
              is_superuser = COALESCE(?3, is_superuser),
              roles = COALESCE(?4, roles),
-             password_hash = COALESCE(?5, password_hash)
-         WHERE id = ?1 AND (?6 IS NULL OR password_hash = ?6)",
+             password_hash = COALESCE(?5, password_hash),
+             token_epoch = token_epoch + CASE WHEN ?7 THEN 1 ELSE 0 END
+         WHERE id = ?1 AND (?6 IS NULL OR password_hash = ?6)
+         RETURNING token_epoch",
     )
     .bind(id.as_uuid())
     .bind(change.is_active)
@@ -79,26 +81,31 @@ async fn update(
     .bind(change.roles.as_ref().map(ToString::to_string))
     .bind(change.password_hash().map(PasswordHash::as_stored))
     .bind(change.expected_hash().map(PasswordHash::as_stored))
-    .execute(&mut *connection)
+    .bind(change.ends_tokens())
+    .fetch_all(&mut *connection)
     .await?;
-    if updated.rows_affected() == 0 {
+    let Some(epoch) = epochs.first() else {
         return Ok(Change::NoSuchUser.into());
-    }
+    };
     if change.password.is_some() {
         email_changes::forget_pending(connection, id).await?;
     }
+    let mut revoked = Revoked::default();
     if change.ends_sessions() {
         let kept = change.kept_session();
-        sessions::end_sessions_of(connection, id, kept, ending, change.at).await?;
+        revoked = sessions::end_sessions_of(connection, id, kept, ending, change.at).await?;
     }
     if change.ends_tokens() {
-        let revocation = stored::revocation_of_user(id, ending);
+        let epoch = stored::epoch(*epoch)?;
+        let revocation = stored::revocation_of_user(id, epoch, ending);
         revocations::record(connection, &revocation).await?;
+        revoked.epoch = Some(epoch);
     }
     for event in events {
         events::insert(&mut *connection, event).await?;
     }
-    Ok(Change::Done.into())
+    throttle::settle(connection, &change.settlement, change.at).await?;
+    Ok(Change::Done(revoked).into())
 }
 
 /// The sessions end before they go with the user: their revocations stay. From the first change on
@@ -123,7 +130,7 @@ async fn delete(
     if shut_out.rows_affected() == 0 {
         return Ok(Change::NoSuchUser.into());
     }
-    sessions::end_sessions_of(connection, id, None, ending, event.at).await?;
+    let revoked = sessions::end_sessions_of(connection, id, None, ending, event.at).await?;
     sqlx::query(
         "DELETE FROM auth_users
          WHERE id = ?1",
@@ -132,5 +139,5 @@ async fn delete(
     .execute(&mut *connection)
     .await?;
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::Done(revoked).into())
 }

@@ -11,7 +11,7 @@ use crate::store::stored::Change;
 use crate::store::transaction::End;
 use crate::store::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, Ending, NewEmailChange, NewMail,
-    StoreError,
+    Revoked, StoreError,
 };
 use crate::{PasswordHash, Timestamp, UserId};
 
@@ -60,7 +60,7 @@ impl EmailChangeStore for SqliteStore {
         change: &EmailChangeUndo,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let undone = (id, change.clone(), *ending, event.clone());
         let outcome = self.transact(undone, |connection, (id, change, ending, event)| {
             Box::pin(undo(connection, *id, change, ending, event))
@@ -105,7 +105,7 @@ async fn request(
     }
     outbox::enqueue(&mut *connection, mail).await?;
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 /// Forgets what the user asked for and has not confirmed.
@@ -204,7 +204,7 @@ async fn confirm(
         outbox::enqueue(&mut *connection, notice).await?;
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 async fn undo(
@@ -243,10 +243,10 @@ async fn undo(
     .execute(&mut *connection)
     .await?;
     forget_pending(connection, user).await?;
-    sessions::end_sessions_of(connection, user, None, ending, event.at).await?;
+    let revoked = sessions::end_sessions_of(connection, user, None, ending, event.at).await?;
     outbox::enqueue(&mut *connection, &change.mail).await?;
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::Done(revoked).into())
 }
 
 /// Whether the address that the user has got in this transaction is one that another user can

@@ -179,7 +179,7 @@ async fn complete(
         return Ok(Change::EmailReserved.into());
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 async fn delete(

@@ -89,6 +89,11 @@ fn migrations() -> Vec<Migration> {
             "users_skeleton",
             include_str!("../../../migrations/sqlite/0016_users_skeleton.sql"),
         ),
+        stored::migration(
+            17,
+            "token_epochs",
+            include_str!("../../../migrations/sqlite/0017_token_epochs.sql"),
+        ),
     ]
 }
 

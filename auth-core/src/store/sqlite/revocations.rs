@@ -73,7 +73,7 @@ async fn select_after(
     last_id: i64,
 ) -> Result<(i64, Vec<Revocation>), Error> {
     let rows = sqlx::query(
-        "SELECT id, kind, subject, issued_before, expires_at
+        "SELECT id, kind, subject, issued_before, epoch, expires_at
          FROM auth_revocations
          WHERE id > ?1
          ORDER BY id",
@@ -84,7 +84,8 @@ async fn select_after(
     let revocations = rows.iter().map(|row| {
         let issued_before = rows::optional_time(row, "issued_before")?;
         let (kind, subject) = (row.try_get("kind")?, row.try_get("subject")?);
-        stored::revocation(kind, subject, issued_before, rows::time(row, "expires_at")?)
+        let (epoch, expires_at) = (row.try_get("epoch")?, rows::time(row, "expires_at")?);
+        stored::revocation(kind, subject, issued_before, epoch, expires_at)
     });
     let revocations = revocations.collect::<Result<Vec<_>, _>>()?;
     let last_id = match rows.last() {
@@ -113,12 +114,13 @@ pub(super) async fn record(
     revocation: &Revocation,
 ) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO auth_revocations (kind, subject, issued_before, expires_at)
-         VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO auth_revocations (kind, subject, issued_before, epoch, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )
     .bind(stored::kind(revocation))
     .bind(stored::subject(revocation))
     .bind(stored::issued_before(revocation).map(Timestamp::unix_micros))
+    .bind(stored::epoch_of(revocation))
     .bind(revocation.expires_at.unix_micros())
     .execute(connection)
     .await

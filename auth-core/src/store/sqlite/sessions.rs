@@ -12,8 +12,10 @@ use super::{SqliteStore, events, revocations, rows, throttle};
 use crate::audit::AuditEvent;
 use crate::store::batch::{Batches, Limits};
 use crate::store::transaction::End;
-use crate::store::{Ending, NewSession, SessionRotation, SessionStore, StoreError, stored};
-use crate::{PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
+use crate::store::{
+    Ending, NewSession, Revoked, SessionRotation, SessionStore, StoreError, stored,
+};
+use crate::{Generation, PasswordHash, RevocationReason, Session, SessionId, Timestamp, UserId};
 
 #[async_trait]
 impl SessionStore for SqliteStore {
@@ -22,7 +24,7 @@ impl SessionStore for SqliteStore {
         session: &NewSession,
         checked: &PasswordHash,
         event: &AuditEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Revoked>, StoreError> {
         let begun = (session.clone(), checked.clone(), event.clone());
         let outcome = self.transact(begun, |connection, (session, checked, event)| {
             Box::pin(insert(connection, session, checked, event))
@@ -54,6 +56,19 @@ impl SessionStore for SqliteStore {
         rotation: &SessionRotation,
     ) -> Result<Option<Session>, StoreError> {
         self.rotations.call(self, *rotation).await
+    }
+
+    async fn follow_session(
+        &self,
+        rotation: &SessionRotation,
+        to: Generation,
+        event: &AuditEvent,
+    ) -> Result<Option<Session>, StoreError> {
+        self.transact(
+            (*rotation, to, event.clone()),
+            |connection, (rotation, to, event)| Box::pin(follow(connection, rotation, *to, event)),
+        )
+        .await
     }
 
     async fn touch_session(
@@ -91,7 +106,7 @@ impl SessionStore for SqliteStore {
         except: Option<SessionId>,
         ending: &Ending,
         event: &AuditEvent,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Revoked, StoreError> {
         let revoked = (user, except, *ending, event.clone());
         let outcome = self.transact(revoked, |connection, (user, except, ending, event)| {
             Box::pin(revoke_users(connection, *user, *except, ending, event))
@@ -107,7 +122,22 @@ impl SessionStore for SqliteStore {
         event: &AuditEvent,
     ) -> Result<u64, StoreError> {
         let outcome = self.transact((*ending, event.clone()), |connection, (ending, event)| {
-            Box::pin(revoke_all(connection, ending, event))
+            Box::pin(revoke_all(connection, None, ending, event))
+        });
+        let outcome = outcome.await;
+        self.tell_of_revocations();
+        outcome
+    }
+
+    async fn revoke_sessions_begun_before(
+        &self,
+        begun_before: Timestamp,
+        ending: &Ending,
+        event: &AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let revoked = (begun_before, *ending, event.clone());
+        let outcome = self.transact(revoked, |connection, (begun_before, ending, event)| {
+            Box::pin(revoke_all(connection, Some(*begun_before), ending, event))
         });
         let outcome = outcome.await;
         self.tell_of_revocations();
@@ -170,7 +200,7 @@ async fn insert(
     session: &NewSession,
     checked: &PasswordHash,
     event: &AuditEvent,
-) -> Result<End<bool>, Error> {
+) -> Result<End<Option<Revoked>>, Error> {
     let inserted = sqlx::query(
         "INSERT INTO auth_sessions (id, user_id, created_at, expires_at, client)
          SELECT ?1, id, ?3, ?4, ?6
@@ -185,17 +215,21 @@ async fn insert(
     .bind(session.client.map(|client| client.to_string()))
     .execute(&mut *connection)
     .await?;
-    let begun = inserted.rows_affected() == 1;
-    if begun {
-        events::insert(&mut *connection, event).await?;
-        end_oldest(connection, session).await?;
-        throttle::settle(connection, &session.settlement, session.created_at).await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(End::RollBack(None));
     }
-    Ok(End::Commit(begun))
+    events::insert(&mut *connection, event).await?;
+    let revoked = end_oldest(connection, session, event).await?;
+    throttle::settle(connection, &session.settlement, session.created_at).await?;
+    Ok(End::Commit(Some(revoked)))
 }
 
 /// Ends the user's live sessions beyond the bound; the new one always stays.
-async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> Result<(), Error> {
+async fn end_oldest(
+    connection: &mut SqliteConnection,
+    session: &NewSession,
+    event: &AuditEvent,
+) -> Result<Revoked, Error> {
     let ended: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE auth_sessions
          SET revoked_at = ?3, revoked_reason = ?4
@@ -215,8 +249,13 @@ async fn end_oldest(connection: &mut SqliteConnection, session: &NewSession) -> 
     .bind(i64::from(session.at_most.get()) - 1)
     .fetch_all(&mut *connection)
     .await?;
-    let ended = ended.into_iter().map(SessionId::from_uuid);
-    revocations::record_sessions(connection, ended, session.remembered_until).await
+    let ended: Vec<_> = ended.into_iter().map(SessionId::from_uuid).collect();
+    let (until, live) = (session.remembered_until, ended.len() as u64);
+    revocations::record_sessions(connection, ended.iter().copied(), until).await?;
+    for session in &ended {
+        events::insert(&mut *connection, &event.displacing(*session)).await?;
+    }
+    Ok(Revoked::of_sessions(ended, live))
 }
 
 async fn select(
@@ -226,7 +265,7 @@ async fn select(
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.roles, u.email_verified_at IS NOT NULL AS email_verified
+                u.roles, u.token_epoch, u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
          WHERE s.id = ?1",
@@ -248,7 +287,7 @@ async fn select_live(
     sqlx::query(
         "SELECT s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
                 s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                u.roles, u.email_verified_at IS NOT NULL AS email_verified
+                u.roles, u.token_epoch, u.email_verified_at IS NOT NULL AS email_verified
          FROM auth_sessions AS s
          JOIN auth_users AS u ON u.id = s.user_id
          WHERE s.user_id = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 AND u.is_active
@@ -276,14 +315,35 @@ async fn rotate_together(
     Ok(End::Commit(sessions))
 }
 
-/// The user's columns come by subqueries, since `RETURNING` sees the updated table alone.
 async fn rotate(
     connection: &mut SqliteConnection,
     rotation: &SessionRotation,
 ) -> Result<Option<Session>, Error> {
-    let Some(next) = rotation.from.next() else {
-        return Ok(None);
-    };
+    match rotation.from.next() {
+        Some(next) => move_on(connection, rotation, next).await,
+        None => Ok(None),
+    }
+}
+
+async fn follow(
+    connection: &mut SqliteConnection,
+    rotation: &SessionRotation,
+    to: Generation,
+    event: &AuditEvent,
+) -> Result<End<Option<Session>>, Error> {
+    let moved = move_on(&mut *connection, rotation, to).await?;
+    if moved.is_some() {
+        events::insert(connection, event).await?;
+    }
+    Ok(End::Commit(moved))
+}
+
+/// The user's columns come by subqueries, since `RETURNING` sees the updated table alone.
+async fn move_on(
+    connection: &mut SqliteConnection,
+    rotation: &SessionRotation,
+    to: Generation,
+) -> Result<Option<Session>, Error> {
     let rows = sqlx::query(
         "UPDATE auth_sessions
          SET generation = ?3, rotated_at = ?4, used_at = ?4, rotation_key = ?5
@@ -295,12 +355,14 @@ async fn rotate(
                    (SELECT is_superuser FROM auth_users AS u WHERE u.id = user_id)
                        AS is_superuser,
                    (SELECT roles FROM auth_users AS u WHERE u.id = user_id) AS roles,
+                   (SELECT token_epoch FROM auth_users AS u WHERE u.id = user_id)
+                       AS token_epoch,
                    (SELECT email_verified_at IS NOT NULL FROM auth_users AS u WHERE u.id = user_id)
                        AS email_verified",
     )
     .bind(rotation.id.as_uuid())
     .bind(stored::number(rotation.from.number()))
-    .bind(stored::number(next.number()))
+    .bind(stored::number(to.number()))
     .bind(rotation.at.unix_micros())
     .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
     .bind(rotation.used_after.map(Timestamp::unix_micros))
@@ -375,7 +437,7 @@ async fn revoke_users(
     except: Option<SessionId>,
     ending: &Ending,
     event: &AuditEvent,
-) -> Result<End<u64>, Error> {
+) -> Result<End<Revoked>, Error> {
     let ended = end_sessions_of(connection, user, except, ending, event.at).await?;
     events::insert(&mut *connection, event).await?;
     Ok(End::Commit(ended))
@@ -388,7 +450,7 @@ pub(super) async fn end_sessions_of(
     except: Option<SessionId>,
     ending: &Ending,
     at: Timestamp,
-) -> Result<u64, Error> {
+) -> Result<Revoked, Error> {
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = ?2, revoked_reason = ?3
@@ -405,25 +467,28 @@ pub(super) async fn end_sessions_of(
         .iter()
         .map(|row| row.try_get("id").map(SessionId::from_uuid));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;
-    revocations::record_sessions(connection, ids, ending.remembered_until).await?;
+    let until = ending.remembered_until;
+    revocations::record_sessions(connection, ids.iter().copied(), until).await?;
     let were_live = ended
         .iter()
         .map(|row| row.try_get::<bool, _>("was_live").map(u64::from));
-    were_live.sum()
+    Ok(Revoked::of_sessions(ids, were_live.sum::<Result<_, _>>()?))
 }
 
 async fn revoke_all(
     connection: &mut SqliteConnection,
+    begun_before: Option<Timestamp>,
     ending: &Ending,
     event: &AuditEvent,
 ) -> Result<End<u64>, Error> {
     let ended = sqlx::query(
         "UPDATE auth_sessions
          SET revoked_at = ?1, revoked_reason = ?2
-         WHERE revoked_at IS NULL AND expires_at > ?1",
+         WHERE revoked_at IS NULL AND expires_at > ?1 AND (?3 IS NULL OR created_at < ?3)",
     )
     .bind(event.at.unix_micros())
     .bind(ending.reason.as_str())
+    .bind(begun_before.map(Timestamp::unix_micros))
     .execute(&mut *connection)
     .await?;
     let revocation = stored::revocation_of_all(ending);

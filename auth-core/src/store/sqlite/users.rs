@@ -25,7 +25,7 @@ impl UserStore for SqliteStore {
         let outcome = self.transact(registered, |connection, (user, mail, event)| {
             Box::pin(register(connection, user, mail.as_ref(), event))
         });
-        Result::from(outcome.await?).map(drop)
+        Result::<bool, StoreError>::from(outcome.await?).map(drop)
     }
 
     async fn create_first_superuser(
@@ -174,7 +174,7 @@ async fn register(
         outbox::enqueue(&mut *connection, mail).await?;
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 async fn insert_first_superuser(
@@ -211,7 +211,7 @@ async fn insert_first_superuser(
         return Ok(Change::EmailReserved.into());
     }
     events::insert(&mut *connection, event).await?;
-    Ok(Change::Done.into())
+    Ok(Change::done().into())
 }
 
 async fn select_credentials(
@@ -220,7 +220,8 @@ async fn select_credentials(
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
-                email_verified_at, is_active, is_superuser, roles, created_at
+                email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
          FROM auth_users
          WHERE username_canonical = ?1",
     )
@@ -238,7 +239,8 @@ async fn select_credentials_by_email(
 ) -> Result<Option<(User, PasswordHash)>, Error> {
     sqlx::query(
         "SELECT id, username, username_canonical, email, email_key, password_hash,
-                email_verified_at, is_active, is_superuser, roles, created_at
+                email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
          FROM auth_users
          WHERE email_key = ?1",
     )
@@ -258,7 +260,8 @@ fn credentials(row: &SqliteRow) -> Result<(User, PasswordHash), Error> {
 async fn select_user(connection: &mut SqliteConnection, id: UserId) -> Result<Option<User>, Error> {
     sqlx::query(
         "SELECT id, username, username_canonical, email, email_key,
-                email_verified_at, is_active, is_superuser, roles, created_at
+                email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
          FROM auth_users
          WHERE id = ?1",
     )
@@ -277,7 +280,8 @@ async fn select_users(
     let query = match filter.search {
         UserSearch::Username(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, roles, created_at
+                    email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
              FROM auth_users
              WHERE username_canonical >= ?1 AND username_canonical < ?2
              ORDER BY username_canonical
@@ -285,7 +289,8 @@ async fn select_users(
         ),
         UserSearch::Email(_) => sqlx::query(
             "SELECT id, username, username_canonical, email, email_key,
-                    email_verified_at, is_active, is_superuser, roles, created_at
+                    email_verified_at, is_active, is_superuser, roles, token_epoch,
+                created_at
              FROM auth_users
              WHERE email_key >= ?1 AND email_key < ?2
              ORDER BY email_key
@@ -332,7 +337,8 @@ async fn begin_verification(
          SET email_verification = email_verification + 1
          WHERE email_key = ?1 AND is_active AND email_verified_at IS NULL
          RETURNING id, username, username_canonical, email, email_key,
-                   email_verified_at, email_verification, is_active, is_superuser, roles, created_at",
+                   email_verified_at, email_verification, is_active, is_superuser, roles, token_epoch,
+                   created_at",
     )
     .bind(email.key())
     .fetch_all(connection)

@@ -7,9 +7,10 @@ use super::fixtures::{
     CROWD, LIFETIME, begin_session, create, ending, event, hash, new_user, now, race,
 };
 use crate::audit::AuditEvent;
-use crate::revocation::RevokedTokens;
+use crate::revocation::{RevokedTokens, TokenEpoch};
 use crate::store::{
-    AccountChange, EventFilter, NewSession, NewUser, PasswordReplacement, Store, StoreError,
+    AccountChange, EventFilter, NewSession, NewUser, PasswordReplacement, Revoked, Store,
+    StoreError,
 };
 use crate::{RevocationReason, Roles, SessionId, UserId};
 
@@ -47,9 +48,24 @@ async fn change(
     told: &AuditEvent,
 ) -> Result<bool, StoreError> {
     let events = slice::from_ref(told);
-    store
+    let done = store
         .change_user(id, &change, &ending(REASON), events)
-        .await
+        .await;
+    done.map(|revoked| revoked.is_some())
+}
+
+async fn delete(store: &Arc<dyn Store>, id: UserId, told: &AuditEvent) -> Result<bool, StoreError> {
+    let done = store.delete_user(id, &ending(REASON), told).await;
+    done.map(|revoked| revoked.is_some())
+}
+
+/// The tokens that a user got before an epoch.
+fn tokens_before(user: UserId, epoch: u32) -> RevokedTokens {
+    RevokedTokens::OfUser {
+        user,
+        issued_before: ending(REASON).issued_before,
+        epoch: Some(TokenEpoch::new(epoch)),
+    }
 }
 
 async fn superuser(store: &Arc<dyn Store>, name: &str) -> UserId {
@@ -74,7 +90,7 @@ async fn begins_a_session(store: &Arc<dyn Store>, user: &NewUser) -> bool {
     let begun = store
         .create_session(&session, &user.password_hash, &event())
         .await;
-    begun.unwrap()
+    begun.unwrap().is_some()
 }
 
 async fn is_told(store: &Arc<dyn Store>, event: &AuditEvent) -> bool {
@@ -116,10 +132,9 @@ pub async fn s9_3_a_deleted_user_leaves_only_the_trail(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
     let id = begin_session(&store, &alice).await.id;
     let told = event().about(alice.user.id);
-    let done = store
-        .delete_user(alice.user.id, &ending(REASON), &told)
-        .await;
-    assert!(done.unwrap());
+    let ending = ending(REASON);
+    let done = store.delete_user(alice.user.id, &ending, &told).await;
+    assert_eq!(done.unwrap(), Some(Revoked::of_sessions(vec![id], 1)));
     assert_eq!(store.find_user(alice.user.id).await.unwrap(), None);
     assert_eq!(store.find_session(id).await.unwrap(), None);
     assert_eq!(revoked(&store).await, [RevokedTokens::OfSession(id)]);
@@ -141,11 +156,7 @@ pub async fn s9_2_a_demotion_ends_the_tokens_issued_before(store: Arc<dyn Store>
     assert!(done.unwrap());
     assert!(!is_active_superuser(&store, id).await);
     assert!(!has_ended(&store, session).await);
-    let tokens = RevokedTokens::OfUser {
-        user: id,
-        issued_before: ending(REASON).issued_before,
-    };
-    assert_eq!(revoked(&store).await, [tokens]);
+    assert_eq!(revoked(&store).await, [tokens_before(id, 1)]);
 }
 
 /// Other roles leave the sessions, and refuse the tokens that tell of the roles before.
@@ -153,29 +164,33 @@ pub async fn s9_2_other_roles_end_the_tokens_issued_before(store: Arc<dyn Store>
     let alice = create(&store, "alice").await;
     let id = alice.user.id;
     let session = begin_session(&store, &alice).await.id;
-    for names in [["editor", "auditor"].as_slice(), &["editor"], &[]] {
+    for (epoch, names) in (1..).zip([["editor", "auditor"].as_slice(), &["editor"], &[]]) {
         let told = event().about(id);
         let done = change(&store, id, roles(names), &told).await;
         assert!(done.unwrap());
         let roles = Roles::parse(names.iter().copied()).unwrap();
         assert!(is_told(&store, &told).await);
         let user = store.find_user(id).await.unwrap().unwrap();
-        assert_eq!(user.roles, roles);
+        assert_eq!(
+            (user.roles, user.token_epoch.number()),
+            (roles.clone(), epoch)
+        );
         let (user, _) = store
             .find_credentials(&user.username)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(user.roles, roles);
+        assert_eq!(
+            (user.roles, user.token_epoch.number()),
+            (roles.clone(), epoch)
+        );
         let session = store.find_session(session).await.unwrap().unwrap();
-        assert_eq!(session.owner.roles, roles);
+        let owner = session.owner;
+        assert_eq!((owner.roles, owner.token_epoch.number()), (roles, epoch));
         assert!(session.revoked_at.is_none());
     }
-    let tokens = RevokedTokens::OfUser {
-        user: id,
-        issued_before: ending(REASON).issued_before,
-    };
-    assert_eq!(revoked(&store).await, [tokens; 3]);
+    let tokens = [1, 2, 3].map(|epoch| tokens_before(id, epoch));
+    assert_eq!(revoked(&store).await, tokens);
 }
 
 /// A new password ends every session but the excepted one.
@@ -243,7 +258,7 @@ pub async fn an_unknown_account_is_left_alone(store: Arc<dyn Store>) {
             &told,
         )
         .await,
-        store.delete_user(id, &ending(REASON), &told).await,
+        delete(&store, id, &told).await,
     ] {
         assert!(!outcome.unwrap());
     }
@@ -260,7 +275,9 @@ pub async fn a_change_of_everything_is_done_with_all_its_events(store: Arc<dyn S
     let (change, told) = everything(PasswordReplacement::new(hash("new")).except(session));
     let ending = ending(REASON);
     let done = store.change_user(id, &change, &ending, &told).await;
-    assert!(done.unwrap());
+    let mut expected = Revoked::of_sessions(vec![session], 1);
+    expected.epoch = Some(TokenEpoch::new(1));
+    assert_eq!(done.unwrap(), Some(expected));
     let found = store.find_credentials(&alice.user.username).await.unwrap();
     let (user, stored) = found.unwrap();
     assert_eq!((user.is_active, user.is_superuser), (false, false));
@@ -270,10 +287,7 @@ pub async fn a_change_of_everything_is_done_with_all_its_events(store: Arc<dyn S
         has_ended(&store, session).await,
         "who is not active keeps none"
     );
-    let tokens = RevokedTokens::OfUser {
-        user: id,
-        issued_before: ending.issued_before,
-    };
+    let tokens = tokens_before(id, 1);
     let revoked = revoked(&store).await;
     assert_eq!(revoked.len(), 2, "{revoked:?}");
     assert!(revoked.contains(&tokens), "{revoked:?}");
@@ -290,7 +304,7 @@ pub async fn a_change_that_is_refused_leaves_nothing(store: Arc<dyn Store>) {
     let (current, other) = (hash("admin's hash"), hash("other"));
     let session = NewSession::new(admin, now(), now() + LIFETIME);
     let begun = store.create_session(&session, &current, &event()).await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     let (last, told) = everything(PasswordReplacement::new(hash("new")));
     let ending = ending(REASON);
     let refused = store.change_user(admin, &last, &ending, &told).await;
@@ -301,7 +315,7 @@ pub async fn a_change_that_is_refused_leaves_nothing(store: Arc<dyn Store>) {
     superuser(&store, "second").await;
     let (stale, untold) = everything(PasswordReplacement::new(hash("new")).of(other));
     let refused = store.change_user(admin, &stale, &ending, &untold).await;
-    assert!(!refused.unwrap());
+    assert_eq!(refused.unwrap(), None);
     for event in told.iter().chain(&untold) {
         assert!(!is_told(&store, event).await);
     }
@@ -332,7 +346,7 @@ pub async fn the_last_active_superuser_stays(store: Arc<dyn Store>) {
     assert!(done.unwrap());
     for refused in [
         change(&store, one, activity(false), &event()).await,
-        store.delete_user(one, &ending(REASON), &event()).await,
+        delete(&store, one, &event()).await,
         change(&store, one, privilege(false), &event()).await,
     ] {
         let is_refused = matches!(refused, Err(StoreError::LastSuperuser));
@@ -355,7 +369,7 @@ pub async fn of_acts_at_once_none_leaves_no_superuser(store: Arc<dyn Store>) {
             async move {
                 match index {
                     0 => change(&store, id, activity(false), &event()).await,
-                    1 => store.delete_user(id, &ending(REASON), &event()).await,
+                    1 => delete(&store, id, &event()).await,
                     _ => change(&store, id, privilege(false), &event()).await,
                 }
             }
@@ -388,7 +402,7 @@ pub async fn s14_4_an_act_that_is_done_again_is_told_of_once(store: Arc<dyn Stor
         assert!(done.unwrap());
         let ending = ending(REASON);
         let ended = store.revoke_user_sessions(id, None, &ending, &told).await;
-        assert_eq!(ended.unwrap(), 0);
+        assert_eq!(ended.unwrap(), Revoked::default());
         let done = change(&store, id, activity(true), &told).await;
         assert!(done.unwrap());
     }

@@ -187,6 +187,7 @@ macro_rules! store_conformance {
             s7_4_notes_the_use_of_a_live_session_that_was_unused
             s7_5_a_session_too_many_ends_the_oldest
             s7_5_of_many_logins_at_once_no_more_live_than_allowed
+            a_session_follows_a_token_that_is_ahead
             s7_8_keeps_the_key_of_the_last_rotation
             s7_7_no_rotation_succeeds_after_the_revocation
             s7_8_of_many_rotations_of_one_generation_one_succeeds
@@ -258,6 +259,7 @@ macro_rules! store_conformance {
             s7_7_a_session_is_revoked_once
             s7_10_each_session_of_the_user_is_revoked
             s7_10_everybodys_sessions_end_at_once
+            sessions_that_began_before_a_time_end
             s12_6_removes_expired_revocations
             s5_1_a_block_ends_by_itself_and_doubles
             s5_5_a_login_settles_what_was_counted

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fixtures::{LIFETIME, begin_session, create, ending, event, now, race};
 use crate::revocation::{Revocation, RevokedTokens};
-use crate::store::{NewSession, RevocationFeed, Store};
+use crate::store::{EventFilter, NewSession, RevocationFeed, Revoked, Store};
 use crate::{RevocationReason, SessionId};
 
 /// Longer than any news may take.
@@ -68,7 +68,7 @@ pub async fn s7_7_a_session_is_revoked_once(store: Arc<dyn Store>) {
     let begun = store
         .create_session(&expired, &alice.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     for _ in 0..2 {
         log_out(&store, id).await;
         log_out(&store, expired.id).await;
@@ -90,7 +90,9 @@ pub async fn s7_10_each_session_of_the_user_is_revoked(store: Arc<dyn Store>) {
     let ended = store
         .revoke_user_sessions(alice.user.id, Some(kept), &ending(LOGOUT), &event())
         .await;
-    assert_eq!(ended.unwrap(), 2);
+    let ended = ended.unwrap();
+    assert_eq!((ended.live, ended.sessions.len()), (2, 2));
+    assert!(others.iter().all(|id| ended.sessions.contains(id)));
     let told = told(follow(&store).await.as_mut()).await;
     assert_eq!(told.len(), 2);
     assert!(others.iter().all(|id| told.contains(&of_session(*id))));
@@ -120,6 +122,31 @@ pub async fn s7_10_everybodys_sessions_end_at_once(store: Arc<dyn Store>) {
     assert_eq!(told, [Revocation::new(all, ending.remembered_until)]);
 }
 
+/// Sessions from before a time end, and later ones go on; one revocation is for the tokens of all.
+pub async fn sessions_that_began_before_a_time_end(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let old = begin_session(&store, &alice).await.id;
+    let later = now() + Duration::from_micros(1);
+    let new = NewSession::new(alice.user.id, later, later + LIFETIME);
+    let of_login = event();
+    let begun = store.create_session(&new, &alice.password_hash, &of_login);
+    assert!(begun.await.unwrap().is_some());
+    let ending = ending(RevocationReason::Administrative);
+    for expected in [1, 0] {
+        let told = event();
+        let ended = store.revoke_sessions_begun_before(later, &ending, &told);
+        assert_eq!(ended.await.unwrap(), expected);
+    }
+    let session = store.find_session(old).await.unwrap().unwrap();
+    assert_eq!(session.revoked_at, Some(now()));
+    let session = store.find_session(new.id).await.unwrap().unwrap();
+    assert_eq!(session.revoked_at, None);
+    let issued_before = ending.issued_before;
+    let all = RevokedTokens::All { issued_before };
+    let told = told(follow(&store).await.as_mut()).await;
+    assert_eq!(told, [Revocation::new(all, ending.remembered_until); 2]);
+}
+
 /// A session that makes room for another is revoked like one that was logged out.
 pub async fn s7_5_a_session_beyond_the_bound_is_revoked(store: Arc<dyn Store>) {
     let alice = create(&store, "alice").await;
@@ -129,10 +156,12 @@ pub async fn s7_5_a_session_beyond_the_bound_is_revoked(store: Arc<dyn Store>) {
         remembered_until: ending(LOGOUT).remembered_until,
         ..NewSession::new(alice.user.id, now(), now() + LIFETIME)
     };
-    let begun = store
-        .create_session(&second, &alice.password_hash, &event())
-        .await;
-    assert!(begun.unwrap());
+    let told_of = event();
+    let begun = store.create_session(&second, &alice.password_hash, &told_of);
+    let displaced = Some(Revoked::of_sessions(vec![first], 1));
+    assert_eq!(begun.await.unwrap(), displaced);
+    let events = store.list_events(&EventFilter::default()).await.unwrap();
+    assert!(events.contains(&told_of.displacing(first)), "{events:?}");
     let told = told(follow(&store).await.as_mut()).await;
     assert_eq!(told, [of_session(first)]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixtures::{LIFETIME, begin_session, create, ending, event, now, race};
-use crate::store::{NewSession, NewUser, SessionRotation, Store};
+use crate::store::{EventFilter, NewSession, NewUser, SessionRotation, Store};
 use crate::{
     Generation, IdempotencyKey, RevocationReason, RotationKey, Session, SessionId, Timestamp,
 };
@@ -40,6 +40,38 @@ pub async fn s7_8_keeps_the_key_of_the_last_rotation(store: Arc<dyn Store>) {
         assert_eq!(store.rotate_session(&late).await.unwrap(), None);
         assert_eq!(find(&store, id).await, moved);
     }
+}
+
+/// A session follows a token that is ahead, from where it is read and while it is live; with the
+/// event.
+pub async fn a_session_follows_a_token_that_is_ahead(store: Arc<dyn Store>) {
+    let alice = create(&store, "alice").await;
+    let session = begin_session(&store, &alice).await;
+    let to = Generation::new(8);
+    let follow = async |from, at| {
+        let rotation = SessionRotation::new(session.id, Generation::new(from), at);
+        let told = event();
+        let moved = store.follow_session(&rotation, to, &told).await.unwrap();
+        let events = store.list_events(&EventFilter::default()).await.unwrap();
+        let is_told = events.iter().any(|event| event.id == told.id);
+        assert_eq!(is_told, moved.is_some());
+        moved
+    };
+    assert_eq!(follow(3, now()).await, None, "it is not there");
+    assert_eq!(follow(0, session.expires_at).await, None, "it is over");
+    let moved = follow(0, now()).await.unwrap();
+    assert_eq!(moved.generation, to);
+    assert_eq!(
+        (moved.rotated_at, moved.used_at),
+        (Some(now()), Some(now()))
+    );
+    assert_eq!(find(&store, session.id).await, moved);
+    assert_eq!(follow(0, now()).await, None, "another was first");
+    let reason = RevocationReason::Logout;
+    let (ending, told) = (ending(reason), event());
+    let logout = store.revoke_session(session.id, &ending, &told);
+    assert!(logout.await.unwrap().is_some());
+    assert_eq!(follow(8, now()).await, None, "it has ended");
 }
 
 /// A session that was used at the limit or before it does not rotate.
@@ -108,7 +140,7 @@ async fn begin_at(store: &Arc<dyn Store>, user: &NewUser, at: Timestamp, most: u
     let begun = store
         .create_session(&session, &user.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     session.id
 }
 
@@ -122,7 +154,7 @@ pub async fn s7_5_a_session_too_many_ends_the_oldest(store: Arc<dyn Store>) {
     let begun = store
         .create_session(&expired, &alice.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     let ended = begin_at(&store, &alice, now(), 3).await;
     let reason = RevocationReason::Logout;
     let logout = store.revoke_session(ended, &ending(reason), &event()).await;

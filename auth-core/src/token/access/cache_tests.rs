@@ -154,6 +154,7 @@ fn s7_10_remembered_tokens_of_a_user_or_of_all_are_to_be_refreshed() {
     all.revoke(RevokedTokens::OfUser {
         user,
         issued_before,
+        epoch: None,
     });
     assert_eq!(all.code(&of_user), "token_expired");
     assert_eq!(all.code(&other), "good");

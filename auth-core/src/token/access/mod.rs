@@ -18,7 +18,7 @@ use super::jws::{KeySet, MAX_PAYLOAD_BYTES, MAX_TOKEN_BYTES, TokenType};
 use super::keys::RandomnessUnavailable;
 use super::verifying_keys::{Jwks, VerifyingKeys};
 use crate::claims::{ClaimsError, ExtraClaims};
-use crate::revocation::Revocations;
+use crate::revocation::{Revocations, TokenEpoch};
 use crate::secret::secret_string;
 use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId, jitter};
 
@@ -75,8 +75,7 @@ impl AccessTokenIssuer {
 
     pub(crate) fn issue(
         &self,
-        user: UserId,
-        session: SessionId,
+        subject: TokenOwner,
         roles: &[&str],
         extra: &ExtraClaims,
         now: Timestamp,
@@ -87,13 +86,13 @@ impl AccessTokenIssuer {
         let [first, second, ..] = random;
         let claims = IssuedClaims {
             iss: &self.scope.issuer,
-            sub: user.as_uuid(),
+            sub: subject.user.as_uuid(),
             aud: &self.scope.audience,
             client_id: &self.scope.client_id,
             iat: now.unix_seconds(),
             exp: (now + jitter::shorten(self.lifetime, [first, second])).unix_seconds(),
-            jti: &URL_SAFE_NO_PAD.encode(random),
-            sid: session.as_uuid(),
+            jti: &token_id(random, subject.epoch),
+            sid: subject.session.as_uuid(),
             roles,
             extra: extra.members(),
         };
@@ -114,6 +113,33 @@ impl AccessTokenIssuer {
         }
         Ok(AccessToken::new(token))
     }
+}
+
+/// Whose token it is, and as of which of the user's [epochs](TokenEpoch).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenOwner {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: Option<TokenEpoch>,
+}
+
+/// How many characters of an id are random: 128 bits.
+const RANDOM_CHARS: usize = 22;
+
+/// The id of a token: random characters, a dot, and the epoch. To others it is any string.
+fn token_id(random: [u8; 16], epoch: Option<TokenEpoch>) -> String {
+    let random = URL_SAFE_NO_PAD.encode(random);
+    match epoch {
+        Some(epoch) => format!("{random}.{epoch}"),
+        None => random,
+    }
+}
+
+/// The epoch that the id of a token of ours names.
+fn epoch_of(token_id: &str) -> Option<TokenEpoch> {
+    let (random, epoch) = token_id.split_once('.')?;
+    let epoch = epoch.parse().ok().map(TokenEpoch::new);
+    epoch.filter(|_| random.len() == RANDOM_CHARS)
 }
 
 impl fmt::Debug for AccessTokenIssuer {
@@ -328,6 +354,7 @@ impl Shared {
             claims.exp.timestamp(),
         );
         principal.roles = claims.roles.0;
+        principal.token_epoch = epoch_of(&claims.jti);
         let not_before = claims.nbf.map_or(issued_at, |nbf| nbf.timestamp());
         Some(VerifiedClaims {
             principal,

@@ -45,6 +45,14 @@ pub(super) fn verifier(keys: &JwtKeys) -> AccessTokenVerifier {
     AccessTokenVerifier::new(keys, ISSUER, AUDIENCE, TestClock::at(NOW))
 }
 
+fn owner(user: UserId, session: SessionId) -> TokenOwner {
+    TokenOwner {
+        user,
+        session,
+        epoch: Some(TokenEpoch::new(12)),
+    }
+}
+
 pub(super) fn issue(keys: &JwtKeys, roles: &[&str]) -> (UserId, SessionId, AccessToken) {
     let scope = TokenScope {
         issuer: ISSUER.to_owned(),
@@ -55,7 +63,7 @@ pub(super) fn issue(keys: &JwtKeys, roles: &[&str]) -> (UserId, SessionId, Acces
     let (user, session) = (UserId::generate(), SessionId::generate());
     let now = Timestamp::from_unix_seconds(NOW);
     let token = issuer
-        .issue(user, session, roles, &ExtraClaims::default(), now)
+        .issue(owner(user, session), roles, &ExtraClaims::default(), now)
         .unwrap();
     (user, session, token)
 }
@@ -137,16 +145,34 @@ fn s6_1_a_token_carries_exactly_the_documented_members() {
     let jti = claims["jti"].take();
     let exp = claims["exp"].take().as_i64().unwrap();
     assert!((NOW + 285..=NOW + 300).contains(&exp), "{exp}");
-    assert_eq!(
-        URL_SAFE_NO_PAD.decode(jti.as_str().unwrap()).unwrap().len(),
-        16
-    );
+    let (random, epoch) = jti.as_str().unwrap().split_once('.').unwrap();
+    assert_eq!(URL_SAFE_NO_PAD.decode(random).unwrap().len(), 16);
+    assert_eq!(epoch, "12");
     let expected = json!({
         "iss": ISSUER, "aud": AUDIENCE, "client_id": "web", "sub": user.to_string(),
         "sid": session.to_string(), "iat": NOW, "exp": null, "jti": null,
         "roles": ["superuser"],
     });
     assert_eq!(claims, expected);
+}
+
+#[test]
+fn s19_5_a_token_names_the_epoch_that_it_was_made_in() {
+    let token = issue(&keys(), &[]).2;
+    let principal = verifier(&keys()).verify(token.expose()).unwrap();
+    assert_eq!(principal.token_epoch, Some(TokenEpoch::new(12)));
+    for other in [
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAA.",
+        "AAAAAAAAAAAAAAAAAAAAAA.x",
+        "AAAAAAAAAAAAAAAAAAAAAA.4294967296",
+        "0190163d-8694-739b-aea5-966c26f8ad91",
+        "short.12",
+    ] {
+        let token = sign(&header(), &with(claims(), "jti", json!(other)));
+        let principal = verifier(&keys()).verify(&token).unwrap();
+        assert_eq!(principal.token_epoch, None, "{other}");
+    }
 }
 
 #[test]
@@ -678,7 +704,7 @@ fn a_token_with_the_hosts_claims_is_never_longer_than_verifiers_take() {
     for length in 2000..3000 {
         let extra = ExtraClaims::new(&json!({ "x": "x".repeat(length) })).unwrap();
         let (user, session) = (UserId::generate(), SessionId::generate());
-        match issuer.issue(user, session, &[], &extra, now) {
+        match issuer.issue(owner(user, session), &[], &extra, now) {
             Ok(token) => {
                 assert!(verifier(&keys()).verify(token.expose()).is_ok());
                 longest = token.expose().len();
