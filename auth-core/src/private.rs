@@ -15,8 +15,8 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
-        // Made meanwhile by another start; whatever else has this name, the next use of it fails.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Made meanwhile by another start.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(error) => Err(error),
         #[cfg(unix)]
         Ok(()) => keep_owner(&open_folder(folder)?, parent),

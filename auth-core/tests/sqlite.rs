@@ -88,7 +88,7 @@ async fn writers_of_several_processes_wait_for_each_other() {
     let begun = store
         .create_session(&session, &alice.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
 
     let mut writers = Vec::new();
     for _ in 0..4 {
@@ -118,7 +118,8 @@ async fn writers_of_several_processes_wait_for_each_other() {
 #[tokio::test]
 async fn an_unmigrated_database_is_recognised() {
     let store = SqliteStore::in_memory().await.unwrap();
-    store.check().await.unwrap();
+    let check = store.check().await;
+    assert!(matches!(check, Err(StoreError::Failed(_))), "{check:?}");
     let pending = store.pending_migrations().await.unwrap();
     assert_eq!(pending.first().map(String::as_str), Some("0001_users"));
     let find = store.find_user(UserId::generate()).await;
@@ -146,6 +147,11 @@ async fn a_file_that_is_no_database_is_refused() {
         "no database, but long enough to have a header".repeat(100),
     )
     .unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let opened = SqliteStore::open(&path).await;
     assert!(matches!(opened, Err(StoreError::Failed(_))), "{opened:?}");
     let opened = SqliteStore::open(folder.path().join("missing/auth.sqlite")).await;
@@ -164,7 +170,7 @@ async fn s9_3_a_deactivated_user_can_use_no_session() {
     let begun = store
         .create_session(&session, &alice.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     let mut other = connect(folder.path()).await;
     sqlx::query("UPDATE auth_users SET is_active = FALSE")
         .execute(&mut other)
@@ -187,7 +193,7 @@ async fn a_commit_that_fails_is_not_acknowledged() {
     let begun = store
         .create_session(&session, &alice.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     // A constraint that is checked at the commit stands in for a disk that is full.
     let mut other = connect(folder.path()).await;
     sqlx::raw_sql(

@@ -66,12 +66,11 @@ impl RefreshRules {
         let current = session.generation.number();
         match (current.checked_sub(presented.number()), self.rotation) {
             (Some(0), Rotation::Off) => Verdict::Good,
-            // The store did not rotate a live session: its counter has run out.
-            (Some(0), Rotation::On { .. }) => Verdict::Ended,
+            // Its MAC proves that we issued it: the database has lost its last writes. The row may have
+            // caught up since the rotation found it behind.
+            (Some(0), Rotation::On { .. }) | (None, _) => Verdict::Ahead,
             (Some(1), _) => self.judge_replaced(session, key, now),
             (Some(_), _) => Verdict::Reused(ReuseKind::OldGeneration),
-            // Its MAC proves that we issued it: the database has lost its last writes.
-            (None, _) => Verdict::Ahead,
         }
     }
 

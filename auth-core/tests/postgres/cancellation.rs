@@ -64,7 +64,7 @@ async fn acknowledged_is_seen(store: &PostgresStore, alice: &NewUser, observer: 
     let begun = store
         .create_session(&session, &alice.password_hash, &event())
         .await;
-    assert!(begun.unwrap());
+    assert!(begun.unwrap().is_some());
     let ending = Ending::new(RevocationReason::Logout, NOW, NOW + Duration::from_secs(60));
     let ended = store.revoke_session(session.id, &ending, &event()).await;
     assert_eq!(ended.unwrap(), Some(alice.user.id));

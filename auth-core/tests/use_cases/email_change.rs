@@ -153,15 +153,16 @@ async fn s8_1_the_new_address_counts_when_it_is_confirmed(store: Arc<dyn Store>)
 async fn the_password_and_a_good_address_are_asked_for(store: Arc<dyn Store>) {
     let case = Case::new(store).await;
     let address = "new@example.org";
+    case.world.clock.advance(MINUTE);
     assert_eq!(case.ask(address, OTHER).await, "invalid_credentials");
+    let (act, _) = case.last_act().await;
+    assert_eq!(act.kind(), "account_change_refused");
     assert_eq!(case.ask("nowhere", PASSWORD).await, "validation_failed");
     let own = case.ask("alice@example.org", PASSWORD).await;
     assert_eq!(own, "validation_failed");
     assert!(case.mails().await.is_empty());
     case.world.clock.advance(MINUTE);
     assert_eq!(case.ask(address, OTHER).await, "invalid_credentials");
-    let (act, _) = case.last_act().await;
-    assert_eq!(act.kind(), "account_change_refused");
     let refused = case.world.log_out(&case.pair).await;
     assert_eq!(refused, "success");
     assert_eq!(case.ask(address, PASSWORD).await, "token_revoked");

@@ -21,7 +21,7 @@ use crate::world::World;
 
 /// Whoever listens or polls.
 const FEEDS: &str = "(query LIKE 'LISTEN%' OR query LIKE '%auth_revocations%' \
-                      OR query = 'SELECT clock_timestamp()')";
+                      OR query = 'SELECT clock_timestamp()' OR query = 'COMMIT')";
 
 /// A node with connections of its own, in the time of the machine.
 fn node(url: &str, when_stale: StalePolicy) -> World {

@@ -12,8 +12,10 @@ use auth_core::{
     OwnSessions, Password, PasswordChange, Registration, RequestContext, Role, Roles, Timestamp,
     UserId,
 };
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::support::on_each_store;
+use crate::support::{self, on_each_store};
 use crate::world::{PASSWORD, World, code};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -198,6 +200,7 @@ impl Taking {
 
 /// The clocks stand still, so that everything is within one second, and are seconds apart.
 /// `AUTH_TEST_CHANGES=10000` makes more of it.
+#[expect(clippy::indexing_slicing, reason = "the tables are written beside")]
 async fn s19_5_a_token_issued_after_a_change_is_good_at_once_and_everywhere(store: Arc<dyn Store>) {
     let rounds = std::env::var("AUTH_TEST_CHANGES");
     let rounds: usize = rounds.map_or(100, |rounds| rounds.parse().unwrap());
@@ -432,18 +435,30 @@ async fn s9_2_a_token_is_as_old_as_what_it_says_of_its_user() {
 
 #[tokio::test]
 async fn a_node_that_cannot_follow_is_not_ready() {
-    let store = SqliteStore::in_memory().await.unwrap();
-    let node = World::new(Arc::new(store.clone()));
+    let (store, folder) = support::sqlite().await;
+    let mut file = SqliteConnectOptions::new()
+        .filename(folder.path().join("auth.sqlite3"))
+        .connect()
+        .await
+        .unwrap();
+    let node = World::new(store);
     node.engine.check().await.unwrap();
-    follow(&node.engine);
     // There is no table to read.
+    sqlx::raw_sql("ALTER TABLE auth_revocations RENAME TO away")
+        .execute(&mut file)
+        .await
+        .unwrap();
+    follow(&node.engine);
     let stale = async { while node.engine.check().await.is_ok() {} };
     tokio::time::timeout(PATIENCE, stale).await.unwrap();
     let refusal = node.engine.check().await.unwrap_err();
     assert_eq!(refusal.code(), "storage_unavailable");
     assert_eq!(refusal.to_string(), "the revocation feed is stale");
 
-    store.migrate().await.unwrap();
+    sqlx::raw_sql("ALTER TABLE away RENAME TO auth_revocations")
+        .execute(&mut file)
+        .await
+        .unwrap();
     let ready = async { while node.engine.check().await.is_err() {} };
     tokio::time::timeout(PATIENCE, ready).await.unwrap();
 }

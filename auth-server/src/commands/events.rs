@@ -1,9 +1,6 @@
 //! `auth-server events`
 
-use std::time::SystemTime;
-
-use auth_core::Timestamp;
-use auth_core::audit::{AuditEvent, EventReport};
+use auth_core::audit::{AuditAct, AuditEvent, EventReport};
 use auth_core::store::EventFilter;
 use serde_json::json;
 

@@ -31,7 +31,11 @@ pub async fn run(cli: Cli) -> Result<(), CommandError> {
     let needs = match &cli.command {
         None
         | Some(
-            Command::Serve(_) | Command::Check | Command::CreateSuperuser(_) | Command::Users(_),
+            Command::Serve(_)
+            | Command::Check
+            | Command::CreateSuperuser(_)
+            | Command::Users(_)
+            | Command::Sessions(_),
         ) => Needs::Node,
         Some(
             Command::Migrate

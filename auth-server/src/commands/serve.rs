@@ -36,7 +36,10 @@ pub(super) async fn run(
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let limits = limits();
+    let limits = Limits {
+        keep_alive: config.keep_alive,
+        ..limits()
+    };
     let tls = node::tls(&config)?;
     let templates = Templates::load(&config)?;
     let store = NodeStore::open(&config).await?;

@@ -19,7 +19,7 @@ pub(super) async fn run(config: &Config, command: Sessions) -> Result<(), Comman
     };
     let store = NodeStore::open(config).await?;
     store.require_migrated().await?;
-    let engine = node::operator_engine(config, &store)?;
+    let engine = node::operator_engine(config, &store).await?;
     let context = RequestContext::default();
     let by = Administrator::Operator;
     let ended = engine.end_sessions_begun_before(by, begun_before, &context);
@@ -29,6 +29,5 @@ pub(super) async fn run(config: &Config, command: Sessions) -> Result<(), Comman
     say(format_args!(
         "ended the sessions that began before {begun_before} (sessions ended: {})",
         ended?
-    ));
-    Ok(())
+    ))
 }

@@ -213,6 +213,6 @@ mod tests {
         };
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(event["reason"], "first\nsecond");
-        assert!(event["place"].as_str().unwrap().contains("telemetry.rs"));
+        assert!(event["place"].as_str().unwrap().contains("telemetry"));
     }
 }

@@ -1,5 +1,7 @@
 //! A disk that is full.
 
+use std::time::Duration;
+
 use crate::harness::site::{Rotation, Site};
 use crate::harness::small_disk::SmallDisk;
 use crate::harness::trial::{LIMIT, RECOVERY, Trial, readiness_becomes};
@@ -20,6 +22,8 @@ async fn s19_2_sqlite_writes_again_when_its_full_disk_has_space() {
     let fault = async {
         let filling = disk.fill();
         assert!(readiness_becomes(&client, 503, LIMIT).await);
+        // Long enough for every client to meet it.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         drop(filling);
     };
     let verdict = trial.run(&trial.clients(), fault).await;

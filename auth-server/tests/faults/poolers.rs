@@ -32,7 +32,11 @@ async fn fault_a13_pgbouncer_in_session_mode_works_with_its_defaults() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_a7_pgbouncer_in_transaction_mode_works_or_is_refused_by_name() {
-    works_through(Pooling::Transaction, &[("AUTH_REVOCATION_FEED", "poll")]).await;
+    works_through(
+        Pooling::Transaction,
+        &[("AUTH_DATABASE_POOLING", "transaction")],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -175,6 +175,15 @@ impl Administration for Scripted {
         unreachable!("there is no endpoint for it")
     }
 
+    async fn end_sessions_begun_before(
+        &self,
+        _: Administrator,
+        _: Timestamp,
+        _: &RequestContext,
+    ) -> Result<u64, AuthError> {
+        unreachable!("there is no endpoint for it")
+    }
+
     async fn list_events(
         &self,
         by: Administrator,

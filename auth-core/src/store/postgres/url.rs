@@ -142,7 +142,7 @@ mod tests {
             ("postgres://u:p@a:1,b:2/auth", "several hosts"),
             ("postgres:///auth?host=a,b", "several hosts"),
             ("postgres://a/auth?connect_timeout=5", "`connect_timeout`"),
-            ("postgres://a/auth?keepalives_idle=5", "`keepalives_idle`"),
+            ("postgres://a/auth?keepalives_idle=5", "`keepalives`"),
             (
                 "postgres://a/auth?target_session_attrs=standby",
                 "may write",

@@ -127,6 +127,8 @@ impl Site {
             ("AUTH_MAIL", "folder:outbox"),
             ("AUTH_ENDPOINTS", "account,admin"),
             ("AUTH_REFRESH_ROTATION", rotation),
+            // A fault lasts longer than the usual grace, and readers refresh with one token.
+            ("AUTH_REFRESH_GRACE", "10m"),
             ("AUTH_LOG", "warn"),
         ]);
         variables
