@@ -117,7 +117,10 @@ mod jitter;
 pub mod mail;
 pub mod password;
 mod principal;
-#[cfg(any(feature = "sqlite", feature = "mail-folder"))]
+#[cfg_attr(
+    not(all(feature = "mail-folder", feature = "sqlite")),
+    allow(dead_code, reason = "each feature uses its part")
+)]
 mod private;
 pub mod revocation;
 mod roles;
