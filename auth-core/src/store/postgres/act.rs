@@ -16,7 +16,7 @@ use crate::store::transaction::End;
 
 /// How long an act may take, from the call to the answer.
 ///
-/// The database cancels a statement a second earlier, see [`connection::STATEMENT_TIMEOUT`], which
+/// The database cancels a statement a second earlier, which
 /// spares the connection. This limit ends what the database does not answer at all.
 pub(super) const ACT_TIMEOUT: Duration = Duration::from_secs(10);
 
