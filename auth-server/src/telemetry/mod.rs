@@ -1,6 +1,6 @@
 //! The log: text on a terminal, else a JSON object a line; to standard error.
 //!
-//! Everything that goes to standard error goes through one [queue](queue::Queue), written by one
+//! Everything that goes to standard error goes through one queue, written by one
 //! thread: nothing else waits for whoever reads it.
 
 mod json;
