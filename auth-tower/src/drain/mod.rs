@@ -6,7 +6,7 @@
 //! with kept-alive upstream connections) meets a broken connection instead of the answer. RFC 9112
 //! section 9.3: a server that does not read the whole body has to close the connection, and says so.
 //!
-//! [`DrainLayer`] reads the rest, at most 64 KiB for at most 2 seconds, and then lets the answer
+//! [`DrainLayer`](crate::DrainLayer) reads the rest, at most 64 KiB for at most 2 seconds, and then lets the answer
 //! out; the connection stays good for the next request. A body that declares more, or takes longer, or
 //! whose client waits for `100 Continue`, is not read: the answer says `Connection: close` over
 //! HTTP/1, and HTTP/2 ends the one stream. In both cases the answer itself is the inner
