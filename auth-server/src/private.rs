@@ -17,8 +17,8 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     let parent = folder_of(folder);
     create_folder(parent)?;
     match DirBuilder::new().mode(0o700).create(folder) {
-        // Made meanwhile by another start; whatever else has this name, the next use of it fails.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Made meanwhile by another start.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => {
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
