@@ -6,8 +6,12 @@
 mod account;
 mod administration;
 mod audit;
+mod auto_traits;
 mod claims;
 mod email_change;
+mod embedded;
+#[cfg(feature = "foreign-hashes")]
+mod foreign_hashes;
 mod housekeeping;
 #[cfg(feature = "foreign-hashes")]
 mod imported;
@@ -16,6 +20,7 @@ mod login;
 mod outage;
 mod password_reset;
 mod races;
+mod refresh;
 mod registration;
 mod revocation;
 mod sessions;
