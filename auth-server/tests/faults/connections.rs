@@ -75,7 +75,8 @@ async fn s19_2_reset_refused_and_slow_connections_are_answered_503() {
         proxy.set_next(Way::Delay(Duration::from_millis(20)));
         tokio::time::sleep(Duration::from_secs(1)).await;
         proxy.refuse();
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Longer than a request waits for a connection.
+        tokio::time::sleep(Duration::from_secs(5)).await;
         proxy.set_next(Way::Pass);
         proxy.listen().await;
     };

@@ -12,7 +12,7 @@ const REQUESTS: usize = 2_000;
 
 /// A server whose standard error is read no further than to its address.
 fn start(site: &Site) -> (Child, Client, BufReader<ChildStderr>) {
-    let mut server = site.command(&[("AUTH_LOG", "info")]).spawn().unwrap();
+    let mut server = site.command(&[], &[("AUTH_LOG", "info")]).spawn().unwrap();
     let mut stderr = BufReader::with_capacity(64, server.stderr.take().unwrap());
     let mut log = String::new();
     let address = loop {

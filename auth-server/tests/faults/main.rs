@@ -14,3 +14,4 @@ mod poolers;
 mod storms;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;

@@ -3,17 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::harness::cluster::Cluster;
+use crate::harness::refusal::refusal;
 use crate::harness::site::{Rotation, Site};
 use crate::harness::trial::Trial;
 use crate::support::{SECRETS, command};
 
-/// How long a server that cannot work may take to say so.
+/// How long a server may take to say in its log why it cannot work.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server whose user `app` has the password `first`.
@@ -63,14 +63,15 @@ async fn s19_2_a_replaced_password_is_read_again() {
         administrator.execute(replace).await.unwrap();
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
         administrator.execute(cut).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Longer than a request waits for a connection.
+        tokio::time::sleep(Duration::from_secs(5)).await;
         write_secret(&file, &url_with(&cluster, "second"));
     };
     trial.run(&trial.clients(), fault).await.is_clean();
 }
 
-/// Starts a server that should refuse to, and gives what it said.
-fn refuse_to_start(database_url: &str) -> Output {
+/// What a server said that refused to start.
+fn refusal_to_start(database_url: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut variables = SECRETS.to_vec();
     variables.extend([
@@ -79,17 +80,7 @@ fn refuse_to_start(database_url: &str) -> Output {
         ("AUTH_PUBLIC_URL", "http://127.0.0.1:8000"),
         ("AUTH_MAIL", "folder:outbox"),
     ]);
-    let mut server = command(folder.path(), &[], &variables).spawn().unwrap();
-    let started = Instant::now();
-    while server.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
-            server.kill().unwrap();
-            let said = server.wait_with_output().unwrap();
-            panic!("the server goes on: {said:?}");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    server.wait_with_output().unwrap()
+    refusal(command(folder.path(), &[], &variables))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,9 +94,7 @@ async fn fault_a10_what_never_works_is_refused_at_the_start_with_its_cause() {
         ),
         (no_such_database, "\"nowhere\" does not exist"),
     ] {
-        let said = refuse_to_start(&url);
-        let log = String::from_utf8_lossy(&said.stderr);
-        assert!(!said.status.success(), "{log}");
+        let log = refusal_to_start(&url);
         assert!(log.contains(cause), "{log}");
         assert!(!log.contains("wrong@"), "{log}");
     }

@@ -75,9 +75,11 @@ pub(crate) struct Limiters {
 
 impl Limiters {
     pub(crate) fn new(budgets: &RequestBudgets) -> Self {
-        let apart = |budget| Apart {
-            strangers: Limiter::new(budget, MonotonicClock),
-            known: Limiter::new(budget, MonotonicClock),
+        let apart = |budget| {
+            // The first counts from a moment earlier, so that what it takes over is never too much.
+            let known = Limiter::new(budget, MonotonicClock);
+            let strangers = Limiter::new(budget, MonotonicClock);
+            Apart { strangers, known }
         };
         Self {
             log_in: apart(budgets.log_in),
@@ -167,7 +169,7 @@ impl<C: Clock + Clone> Limiter<C> {
     }
 
     /// Takes over what the client's network has spent of the same budget, counted since the same
-    /// moment, or a few microseconds later.
+    /// moment, or from a few microseconds later on.
     fn take_over(&self, other: &Self, client: Client) {
         let network = client.network();
         self.networks

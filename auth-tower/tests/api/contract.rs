@@ -179,6 +179,24 @@ async fn a_node_that_cannot_work_lives_but_is_not_ready() {
     }
 }
 
+/// So that whoever watches the node restarts it.
+#[tokio::test]
+async fn fault_a4_a_node_that_lost_its_connections_does_not_live() {
+    let service = Arc::new(Scripted {
+        is_lost: true,
+        ..Scripted::default()
+    });
+    assert_eq!(
+        send(api(&service), request("GET", "/livez")).await,
+        error(
+            503,
+            &[("retry-after", "5")],
+            "storage_unavailable",
+            "the storage is not available"
+        )
+    );
+}
+
 #[tokio::test]
 async fn head_is_answered_like_get_without_the_body() {
     for path in [

@@ -38,6 +38,8 @@ pub(crate) struct Scripted {
     pub(crate) superuser: fn() -> Result<(), AuthError>,
     /// What every other use case gives.
     pub(crate) outcome: fn() -> Result<(), AuthError>,
+    /// Whether only a restart would help.
+    pub(crate) is_lost: bool,
     /// The token that a refresh answers with, if rotation is on.
     pub(crate) next_refresh_token: Option<&'static str>,
     /// What it was asked, in order.
@@ -49,6 +51,7 @@ impl Default for Scripted {
         Self {
             superuser: || Ok(()),
             outcome: || Ok(()),
+            is_lost: false,
             next_refresh_token: None,
             calls: Mutex::default(),
         }
@@ -140,6 +143,10 @@ impl AuthService for Scripted {
 
     fn note_throttled(&self, budget: &'static str, context: &RequestContext) {
         self.called(format!("note_throttled {budget} {:?}", context.client));
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.is_lost
     }
 
     async fn check(&self) -> Result<(), AuthError> {

@@ -3,7 +3,7 @@
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::{Connection, Error, PgConnection};
 
-use super::{PostgresStore, error};
+use super::{PostgresStore, connection, error};
 use crate::store::{StoreError, stored};
 
 fn migrations() -> Vec<Migration> {
@@ -108,8 +108,14 @@ impl PostgresStore {
     ///
     /// - [`StoreError::Unavailable`] if the database does not answer;
     /// - [`StoreError::Failed`] if a migration fails, was changed after it had been applied, or
-    ///   was applied by a newer version of this crate.
+    ///   was applied by a newer version of this crate; or if a pooler gives each transaction another
+    ///   session, since the lock belongs to one.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        let options = self.pool.connect_options();
+        let is_passed_around = connection::is_passed_around(&options).await;
+        if is_passed_around.map_err(error::store_error)? {
+            return Err(StoreError::Failed(PAST_THE_POOLER.into()));
+        }
         let mut migrator = Migrator::with_migrations(migrations());
         migrator.dangerous_set_table_name(stored::MIGRATIONS_TABLE);
         // The lock belongs to the connection and survives a failed run: never give it to the pool.
@@ -134,6 +140,9 @@ impl PostgresStore {
         stored::pending(&migrations(), &applied.await?)
     }
 }
+
+const PAST_THE_POOLER: &str = "a pooler gives each transaction another connection, and the lock of a \
+    migration would stay behind: connect to PostgreSQL itself for this command";
 
 /// The versions of the migrations that the database has.
 async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {

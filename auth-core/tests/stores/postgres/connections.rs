@@ -40,6 +40,38 @@ async fn s12_3_a_pool_that_is_exhausted_is_unavailable() {
     drop(taken);
 }
 
+/// The pool counts a connection that nobody has any more. Only a restart mends that.
+#[tokio::test]
+async fn fault_a4_a_node_whose_connections_are_lost_for_a_minute_does_not_live() {
+    let (database, _) = migrated().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(50));
+    let store = PostgresStore::connect_with(database.url().parse().unwrap(), pool);
+    let lost = loop {
+        if let Ok(connection) = store.pool().acquire().await {
+            break connection;
+        }
+    };
+    let pass = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    pass(70).await;
+    assert!(store.is_alive(), "nobody has wanted one");
+    store.check().await.unwrap_err();
+    assert!(store.is_alive(), "this may be a fault that ends");
+    pass(30).await;
+    store.check().await.unwrap_err();
+    assert!(store.is_alive(), "half a minute");
+    pass(31).await;
+    assert!(!store.is_alive(), "more than a minute since the first");
+    drop(lost);
+    store.check().await.unwrap();
+    assert!(store.is_alive());
+}
+
 #[tokio::test]
 async fn reads_outlive_a_restart_of_the_database() {
     let (database, store) = migrated().await;

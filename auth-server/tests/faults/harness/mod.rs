@@ -14,6 +14,7 @@ pub mod kills;
 pub mod ledger;
 pub mod poll;
 pub mod proxy;
+pub mod refusal;
 pub mod site;
 pub mod small_disk;
 pub mod storm;

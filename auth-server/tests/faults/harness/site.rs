@@ -145,11 +145,11 @@ impl Site {
         Server::start_in(Arc::clone(&self.folder), &variables)
     }
 
-    /// What starts a server on the database itself.
-    pub fn command(&self, more: &[(&str, &str)]) -> Command {
+    /// A command of the server on the database itself; without arguments, it serves.
+    pub fn command(&self, arguments: &[&str], more: &[(&str, &str)]) -> Command {
         let mut variables = self.variables_with(&self.url, more);
         variables.extend([("AUTH_BIND", "127.0.0.1:0"), ("AUTH_THROTTLE", "off")]);
-        command(self.folder.path(), &[], &variables)
+        command(self.folder.path(), arguments, &variables)
     }
 
     fn variables_with<'a>(
