@@ -270,6 +270,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// once from the same generation, one moves it. A revocation that has been acknowledged is
     /// seen.
     ///
+    /// The only act that need not be durable when it returns: a crash of the database may lose it,
+    /// and [`follow_session`](Self::follow_session) makes up for it. What is acknowledged later
+    /// makes it durable, too: a revocation never outlives the rotations before it.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].

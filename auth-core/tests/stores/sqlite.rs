@@ -221,6 +221,95 @@ async fn a_commit_that_fails_is_not_acknowledged() {
     assert_eq!(found.revoked_at, None);
 }
 
+/// By which setting each transaction commits that changes a session or the audit trail: SQLite lets
+/// nobody change it within a transaction. 1 is `NORMAL`, 2 `FULL`.
+#[tokio::test]
+async fn s7_6_only_rotations_are_not_flushed() {
+    let (folder, store) = migrated().await;
+    let alice = alice();
+    store.create_user(&alice, None, &event()).await.unwrap();
+    let mut other = connect(folder.path()).await;
+    for (act, table) in [
+        ("INSERT", "auth_sessions"),
+        ("UPDATE", "auth_sessions"),
+        ("INSERT", "auth_events"),
+    ] {
+        let trigger = format!(
+            "CREATE TABLE IF NOT EXISTS noted (what TEXT, setting INTEGER);
+             CREATE TRIGGER note_{act}_{table} AFTER {act} ON {table} BEGIN
+                 INSERT INTO noted SELECT '{act} {table}', synchronous FROM pragma_synchronous;
+             END"
+        );
+        let trigger = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
+        trigger.execute(&mut other).await.unwrap();
+    }
+
+    let session = NewSession::new(alice.user.id, NOW, NOW + Duration::from_secs(60));
+    let begun = store
+        .create_session(&session, &alice.password_hash, &event())
+        .await;
+    assert!(begun.unwrap().is_some());
+    let rotate = async |from| {
+        let rotation = SessionRotation::new(session.id, Generation::new(from), NOW);
+        store.rotate_session(&rotation).await.unwrap().is_some()
+    };
+    assert!(rotate(0).await && rotate(1).await);
+    assert!(!rotate(7).await, "it is ahead");
+    let from = SessionRotation::new(session.id, Generation::new(2), NOW);
+    let followed = store
+        .follow_session(&from, Generation::new(8), &event())
+        .await;
+    assert!(followed.unwrap().is_some());
+    assert!(rotate(8).await);
+    let used = NOW + Duration::from_secs(1);
+    store.touch_session(session.id, used, used).await.unwrap();
+    assert!(rotate(9).await);
+    // A transaction that cannot begin leaves the connection as it was, too.
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let rotation = SessionRotation::new(session.id, Generation::new(10), NOW);
+    let locked = store.rotate_session(&rotation).await;
+    assert!(
+        matches!(locked, Err(StoreError::Unavailable(_))),
+        "{locked:?}"
+    );
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    let ending = Ending::new(RevocationReason::Logout, NOW, NOW);
+    let ended = store.revoke_session(session.id, &ending, &event()).await;
+    assert_eq!(ended.unwrap(), Some(alice.user.id));
+
+    let noted: Vec<(String, i64)> = sqlx::query_as("SELECT what, setting FROM noted")
+        .fetch_all(&mut other)
+        .await
+        .unwrap();
+    let noted: Vec<_> = noted
+        .iter()
+        .map(|(what, setting)| (what.as_str(), *setting))
+        .collect();
+    let [begun, moved, recorded] = [
+        "INSERT auth_sessions",
+        "UPDATE auth_sessions",
+        "INSERT auth_events",
+    ];
+    let expected = [
+        (begun, 2),
+        (recorded, 2),
+        (moved, 1),
+        (moved, 1),
+        (moved, 2),
+        (recorded, 2),
+        (moved, 1),
+        // A use that is noted is a statement without a transaction around it.
+        (moved, 2),
+        (moved, 1),
+        (moved, 2),
+        (recorded, 2),
+    ];
+    assert_eq!(noted, expected);
+}
+
 #[tokio::test]
 async fn fault_d11_a_foreign_key_of_the_host_that_forbids_a_deletion_says_so() {
     let (folder, store) = migrated().await;

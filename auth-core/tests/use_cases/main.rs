@@ -17,6 +17,7 @@ mod housekeeping;
 mod imported;
 mod invitation;
 mod login;
+mod lost_rotations;
 mod outage;
 mod password_reset;
 mod races;

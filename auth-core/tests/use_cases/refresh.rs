@@ -151,7 +151,7 @@ async fn s7_8_the_key_of_a_rotation_gets_its_successor_until_that_is_used(store:
 
 async fn s7_8_another_client_is_refused_within_the_grace_and_harms_nobody(store: Arc<dyn Store>) {
     let world = World::rotating(store, GRACE).await;
-    let (first, _) = world.log_in().await;
+    let (first, session) = world.log_in().await;
     let second = world.next(&first, "one").await;
     for other in ["two", ""] {
         assert_eq!(world.refresh(&first, other).await, Err("refresh_contested"));
@@ -159,6 +159,12 @@ async fn s7_8_another_client_is_refused_within_the_grace_and_harms_nobody(store:
     assert_eq!(world.next(&first, "one").await, second);
     world.next(&second, "").await;
     assert_eq!(world.reuse().await, []);
+    world.engine.audit_writer().flush().await.unwrap();
+    let mut filter = EventFilter::default();
+    filter.kind = Some("refresh_contested".to_owned());
+    let contested = world.store.list_events(&filter).await.unwrap();
+    let sessions: HashSet<_> = contested.iter().map(|event| event.session).collect();
+    assert_eq!(sessions, HashSet::from([Some(session.id)]));
 }
 
 async fn s7_8_another_client_after_the_grace_ends_the_session(store: Arc<dyn Store>) {

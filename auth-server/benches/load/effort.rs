@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::generator::{Pace, Plan};
 use crate::processes::Processes;
 
+/// A client that waits for each answer before it asks again.
+pub(crate) const ONE: usize = 1;
+
 /// The connections of the comparisons with other programs.
 pub(crate) const SOME: usize = 16;
 
@@ -53,7 +56,7 @@ impl Effort {
             warm_up: Duration::from_millis(300),
             duration: Duration::from_secs(1),
             long: Duration::from_secs(4),
-            connections: &[1, SOME, MANY],
+            connections: &[ONE, SOME, MANY],
             users: 10_000,
             sessions: 10_000,
             logouts: 40_000,
@@ -70,7 +73,7 @@ impl Effort {
             warm_up: Duration::from_millis(20),
             duration: Duration::from_millis(150),
             long: Duration::from_millis(500),
-            connections: &[SOME, MANY],
+            connections: &[ONE, SOME, MANY],
             users: 200,
             sessions: 320,
             logouts: 2_000,

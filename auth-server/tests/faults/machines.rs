@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::harness::acts::Clients;
 use crate::harness::cluster::{Cluster, Pair, Replication, Stop};
+use crate::harness::database::Database;
 use crate::harness::failover;
+use crate::harness::ledger::{Act, Kind, Ledger};
 use crate::harness::site::{Rotation, Site};
 use crate::harness::trial::{LASTING, LIMIT, Trial, readiness_becomes};
 
@@ -66,6 +71,56 @@ async fn s19_2_a_database_that_hangs_stops_or_waits_for_a_standby_is_answered_50
     ] {
         eprintln!("{what}:");
         verdict.is_clean();
+    }
+}
+
+/// The rotations of a while are gone, be they acknowledged while a synchronous standby was away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s7_6_a_failover_that_loses_rotations_loses_no_session() {
+    for replication in [Replication::Synchronous, Replication::Asynchronous] {
+        let mut pair = Pair::create(replication, "auth").await;
+        let site = Site::on(pair.primary.url("auth"), Rotation::On).await;
+        let mut database = site.connect().await;
+        let mut subjects = database.add_subjects("rotating", 10).await;
+        let ended = subjects.pop().unwrap();
+        let server = site.start(&[]);
+        let ledger = Ledger::default();
+        let clients = Clients::new(&site, &ledger);
+        let client = site.client(&server);
+        let logout = clients.perform(&client, Kind::Logout, &ended).await;
+        assert!(logout.is_success(), "{logout:?}");
+
+        pair.part().await;
+        let mut newest = Vec::new();
+        for subject in &subjects {
+            let told = clients.perform(&client, Kind::Rotation, subject).await;
+            newest.push(told.text("refresh_token").expect(&told.body));
+        }
+        pair.primary.stop(Stop::Crash);
+        pair.standby.resume();
+        pair.promote().await;
+
+        let url = pair.standby.url("auth");
+        let mut database = Database::connect(&url).await;
+        let server = site.start_over(&url, &[]);
+        let client = site.client(&server);
+        let refresh = async |token: String| {
+            let body = json!({"refresh_token": token});
+            client.post("/api/auth/token/refresh/", &body).await
+        };
+        for (subject, newest) in subjects.iter().zip(newest) {
+            let first = Act::Rotation {
+                session: subject.session,
+                generation: 1,
+                newest: String::new(),
+            };
+            assert!(!database.has(&first).await, "the standby has a rotation");
+            let next = refresh(newest.clone()).await.text("refresh_token");
+            assert!(next.is_some());
+            assert_eq!(refresh(newest).await.text("refresh_token"), next);
+        }
+        let refused = refresh(site.refresh_token(ended.session)).await;
+        assert_eq!(refused.summary(), "401 token_revoked");
     }
 }
 

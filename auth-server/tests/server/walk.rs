@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::support::mail::{SmtpListener, from_folder};
-use crate::support::{self, Embedded, PASSWORD, SECRETS, Server, run};
+use crate::support::{self, Answer, Embedded, PASSWORD, SECRETS, Server, run};
 use auth_core::testing::postgres::TemporaryDatabase;
+use serde_json::json;
 
 const SUCCESS: &str = r#"{"is_error":0,"message":"success"}"#;
 const LOGGED_OUT: &str = r#"{"message":"Successfully logged out."}"#;
@@ -182,4 +183,25 @@ async fn s7_8_with_rotation_on_the_answer_carries_the_next_refresh_token() {
     server.refresh(&second).await;
     server.refresh(&first).await.is_error(401, "token_revoked");
     server.refresh(&second).await.is_error(401, "token_revoked");
+}
+
+#[tokio::test]
+async fn s7_8_a_contested_refresh_is_409_and_ends_nothing() {
+    let Embedded { server, password } = Embedded::start(&[("AUTH_REFRESH_ROTATION", "on")]);
+    let login = server.log_in("admin", &password).await;
+    let first = login.text("refresh_token");
+    let refresh = async |key: &str| {
+        let request = reqwest::Client::new()
+            .post(server.url("/api/auth/token/refresh/"))
+            .header("idempotency-key", key)
+            .json(&json!({"refresh_token": first}));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let second = refresh("\"one\"").await.text("refresh_token");
+    let contested = refresh("\"other\"").await;
+    contested.is_error(409, "refresh_contested");
+    assert_eq!(contested.headers.get("retry-after").unwrap(), "1");
+    assert!(!contested.headers.contains_key("set-cookie"));
+    assert_eq!(refresh("\"one\"").await.text("refresh_token"), second);
+    assert_eq!(server.refresh(&second).await.status.as_u16(), 200);
 }

@@ -184,12 +184,7 @@ impl Server {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.unwrap();
-        let answer = Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: response.text().await.unwrap(),
-        };
+        let answer = Answer::of(request.send().await.unwrap()).await;
         answer.is_described(asked.as_str(), path);
         answer
     }
@@ -256,6 +251,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub async fn of(response: reqwest::Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.text().await.unwrap(),
+        }
+    }
+
     /// Fails unless `docs/openapi.json` knows answers like this to requests like that.
     #[track_caller]
     pub fn is_described(&self, method: &str, path: &str) {

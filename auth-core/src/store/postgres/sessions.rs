@@ -364,13 +364,52 @@ async fn select_live(
     .collect()
 }
 
+/// Moves a session on to a generation.
+///
+/// In the form `unflushed` the commit does not wait for the disk, nor for a standby: if it is lost,
+/// the session follows its token. The setting lasts as long as the transaction, in which this
+/// statement must be the only one that writes. It is read at the commit, so that it may be set
+/// while the statement runs; a common table expression runs only where it is read.
+macro_rules! move_statement {
+    (flushed) => {
+        move_statement!("", "")
+    };
+    (unflushed) => {
+        move_statement!(
+            "WITH unflushed AS MATERIALIZED (
+                 SELECT set_config('synchronous_commit', 'off', true)
+             )
+             ",
+            ", unflushed"
+        )
+    };
+    ($with:literal, $from:literal) => {
+        concat!(
+            $with,
+            "UPDATE auth_sessions AS s
+             SET generation = $3, rotated_at = $4, used_at = $4, rotation_key = $5
+             FROM auth_users AS u",
+            $from,
+            "
+             WHERE s.id = $1 AND s.generation = $2 AND s.revoked_at IS NULL AND s.expires_at > $4
+                 AND ($6::timestamptz IS NULL OR COALESCE(s.used_at, s.created_at) > $6)
+                 AND u.id = s.user_id AND u.is_active
+             RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
+                       s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active,
+                       u.is_superuser, u.roles, u.token_epoch,
+                       u.email_verified_at IS NOT NULL AS email_verified"
+        )
+    };
+}
+
 /// A statement that waits for another's revocation of the row checks its conditions again.
 async fn rotate(
     connection: &mut PgConnection,
     rotation: &SessionRotation,
 ) -> Result<Option<Session>, Error> {
+    const STATEMENT: &str = move_statement!(unflushed);
     match rotation.from.next() {
-        Some(next) => move_on(connection, rotation, next).await,
+        Some(next) => move_on(connection, STATEMENT, rotation, next).await,
         None => Ok(None),
     }
 }
@@ -381,7 +420,8 @@ async fn follow(
     to: Generation,
     event: &AuditEvent,
 ) -> Result<End<Option<Session>>, Error> {
-    let moved = move_on(&mut *connection, rotation, to).await?;
+    const STATEMENT: &str = move_statement!(flushed);
+    let moved = move_on(&mut *connection, STATEMENT, rotation, to).await?;
     if moved.is_some() {
         events::insert(connection, event).await?;
     }
@@ -390,28 +430,19 @@ async fn follow(
 
 async fn move_on(
     connection: &mut PgConnection,
+    statement: &'static str,
     rotation: &SessionRotation,
     to: Generation,
 ) -> Result<Option<Session>, Error> {
-    let moved = sqlx::query(
-        "UPDATE auth_sessions AS s
-         SET generation = $3, rotated_at = $4, used_at = $4, rotation_key = $5
-         FROM auth_users AS u
-         WHERE s.id = $1 AND s.generation = $2 AND s.revoked_at IS NULL AND s.expires_at > $4
-             AND ($6::timestamptz IS NULL OR COALESCE(s.used_at, s.created_at) > $6)
-             AND u.id = s.user_id AND u.is_active
-         RETURNING s.id, s.user_id, s.generation, s.created_at, s.expires_at, s.rotated_at,
-                   s.rotation_key, s.used_at, s.revoked_at, s.client, u.is_active, u.is_superuser,
-                   u.roles, u.token_epoch, u.email_verified_at IS NOT NULL AS email_verified",
-    )
-    .bind(rotation.id.as_uuid())
-    .bind(stored::number(rotation.from.number()))
-    .bind(stored::number(to.number()))
-    .bind(rows::to_sql(rotation.at)?)
-    .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
-    .bind(rotation.used_after.map(rows::to_sql).transpose()?)
-    .fetch_optional(connection)
-    .await?;
+    let moved = sqlx::query(statement)
+        .bind(rotation.id.as_uuid())
+        .bind(stored::number(rotation.from.number()))
+        .bind(stored::number(to.number()))
+        .bind(rows::to_sql(rotation.at)?)
+        .bind(rotation.key.as_ref().map(|key| key.as_stored().as_slice()))
+        .bind(rotation.used_after.map(rows::to_sql).transpose()?)
+        .fetch_optional(connection)
+        .await?;
     moved.as_ref().map(rows::session).transpose()
 }
 

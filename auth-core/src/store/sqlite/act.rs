@@ -58,6 +58,22 @@ impl SqliteStore {
         run_to_end(limited(transact(held, arguments, act))).await
     }
 
+    /// As [`transact`](Self::transact), but a commit that has been answered may be lost with the
+    /// machine (not with the process), until the next one of the other kind: for what can be
+    /// replayed from elsewhere, and for nothing else.
+    pub(super) async fn transact_unflushed<A, T>(
+        &self,
+        arguments: A,
+        act: Act<A, End<T>>,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let held = self.hold(&self.writer).await?;
+        run_to_end(limited(transact_unflushed(held, arguments, act))).await
+    }
+
     /// A caller that goes away while it waits for the connection leaves nothing behind.
     async fn hold(&self, pool: &SqlitePool) -> Result<Held, StoreError> {
         let connection = pool.acquire().await.map_err(error::store_error)?;
@@ -90,21 +106,44 @@ async fn state<A, T>(mut held: Held, arguments: A, act: Act<A, T>) -> sqlx::Resu
 }
 
 async fn transact<A, T>(mut held: Held, arguments: A, act: Act<A, End<T>>) -> sqlx::Result<T> {
-    let (outcome, is_sound) = transaction(&mut held, &arguments, act).await;
+    let (outcome, is_sound) = transaction(&mut held, BEGIN, &arguments, act).await;
     if is_sound {
         held.keep();
     }
     outcome
 }
 
+/// The connection commits to the disk before and afterwards, or is closed.
+async fn transact_unflushed<A, T>(
+    mut held: Held,
+    arguments: A,
+    act: Act<A, End<T>>,
+) -> sqlx::Result<T> {
+    let (outcome, is_sound) = transaction(&mut held, BEGIN_UNFLUSHED, &arguments, act).await;
+    if is_sound && sqlx::raw_sql(FLUSHED).execute(&mut *held).await.is_ok() {
+        held.keep();
+    }
+    outcome
+}
+
+/// There is one writer: who begins is going to write.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// In one message to the driver's thread. SQLite lets nobody change it within a transaction.
+const BEGIN_UNFLUSHED: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
+
+/// As a connection is opened.
+const FLUSHED: &str = "PRAGMA synchronous = FULL";
+
 /// Also returns whether the connection is sound. SQLite ends some transactions by itself, such as
 /// one that fills the disk, and the driver's count of them is then wrong for good.
 async fn transaction<A, T>(
     connection: &mut SqliteConnection,
+    begin: &'static str,
     arguments: &A,
     act: Act<A, End<T>>,
 ) -> (sqlx::Result<T>, bool) {
-    let mut transaction = match connection.begin_with("BEGIN IMMEDIATE").await {
+    let mut transaction = match connection.begin_with(begin).await {
         Ok(transaction) => transaction,
         Err(error) => {
             let is_sound = error::is_answer(&error);

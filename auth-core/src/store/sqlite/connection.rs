@@ -83,7 +83,8 @@ pub(super) async fn in_memory() -> Result<SqlitePool, Error> {
         .await
 }
 
-/// A commit is on the disk when it returns (`FULL`), since an acknowledged logout must survive.
+/// A commit is on the disk when it returns (`FULL`), since an acknowledged logout must survive;
+/// transactions of rotations alone change that for themselves.
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)

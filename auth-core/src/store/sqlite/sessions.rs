@@ -153,7 +153,8 @@ pub(super) const SHARED_COMMITS: Limits = Limits {
     queue: Duration::from_secs(10),
 };
 
-/// Rotations, of which one transaction serves those that come at the same time.
+/// Rotations, of which one transaction serves those that come at the same time. It holds nothing
+/// else: a session whose rotation is lost follows its token.
 pub(super) type Rotations = Batches<SqliteStore, SessionRotation, Option<Session>>;
 
 pub(super) fn rotations() -> Arc<Rotations> {
@@ -161,7 +162,7 @@ pub(super) fn rotations() -> Arc<Rotations> {
         SHARED_COMMITS,
         |store: &SqliteStore, rotations| {
             Box::pin(async move {
-                let rotated = store.transact(rotations, |connection, rotations| {
+                let rotated = store.transact_unflushed(rotations, |connection, rotations| {
                     Box::pin(rotate_together(connection, rotations))
                 });
                 rotated.await

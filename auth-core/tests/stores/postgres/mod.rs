@@ -4,6 +4,7 @@
 
 mod cancellation;
 mod connections;
+mod flushes;
 
 use std::time::Duration;
 

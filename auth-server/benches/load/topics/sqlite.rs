@@ -26,7 +26,7 @@ const SHARE: usize = 100;
 
 const ACTS: [(&str, &str, f64); 3] = [
     ("refresh", "refreshes", 0.7),
-    ("refresh with rotation", "refreshes with rotation", 0.7),
+    ("refresh with rotation", "refreshes with rotation", 2.0),
     ("logout", "logouts", 0.7),
 ];
 

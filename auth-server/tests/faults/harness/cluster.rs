@@ -230,6 +230,22 @@ impl Pair {
         Self { primary, standby }
     }
 
+    /// Cuts the standby off when it has received everything: what is committed from here on, it will
+    /// never have.
+    pub async fn part(&self) {
+        const CAUGHT_UP: &str = "SELECT bool_and(replay_lsn >= pg_current_wal_insert_lsn())
+             FROM pg_stat_replication";
+        self.primary.until(CAUGHT_UP).await;
+        self.standby.pause();
+        // What is in its socket already would come in when it goes on.
+        self.primary
+            .run("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+            .await;
+        self.primary
+            .until("SELECT count(*) = 0 FROM pg_stat_replication")
+            .await;
+    }
+
     /// Makes the standby a primary, which waits for nobody.
     pub async fn promote(&self) {
         let standby = &self.standby;

@@ -74,6 +74,8 @@ pub struct Verdict {
     pub balance: Balance,
     /// Refresh tokens that are good although they were logged out.
     accepted: usize,
+    /// Sessions whose newest refresh token is refused.
+    cut_off: usize,
     /// How often which answer came, by status and code.
     answers: BTreeMap<String, usize>,
     /// Answers that are neither a success nor 503, with what was asked.
@@ -138,6 +140,10 @@ impl Verdict {
                 "{} logged-out refresh tokens are good",
                 self.accepted
             ));
+        }
+        if self.cut_off > 0 {
+            let cut_off = self.cut_off;
+            faults.push(format!("{cut_off} newest refresh tokens are refused"));
         }
         faults
     }
@@ -218,6 +224,29 @@ impl<'a> Trial<'a> {
         accepted
     }
 
+    /// How many newest refresh tokens are refused, whether or not the database has lost rotations.
+    async fn cut_off(&self) -> usize {
+        let client = self.site.client(&self.servers[0]);
+        let mut newest = BTreeMap::new();
+        for entry in self.ledger.entries() {
+            if let Act::Rotation {
+                session,
+                newest: token,
+                ..
+            } = entry.act
+            {
+                newest.insert(session, token);
+            }
+        }
+        let mut cut_off = 0;
+        for token in newest.into_values() {
+            let body = json!({"refresh_token": token});
+            let told = client.post("/api/auth/token/refresh/", &body).await;
+            cut_off += usize::from(!told.is_success());
+        }
+        cut_off
+    }
+
     /// Keeps the servers busy until all is well, while the fault goes on and until all is well
     /// again; the fault is over when its future is.
     pub async fn run(&self, clients: &Clients<'_>, fault: impl Future<Output = ()>) -> Verdict {
@@ -270,14 +299,19 @@ impl<'a> Trial<'a> {
                 wrong.insert(format!("{request:?}: {}", told.summary()));
             }
         }
-        let balance = self.ledger.settle(&self.settled_at, 0).await;
-        let accepted = if has_recovered {
-            self.accepted(&balance).await
+        let mut balance = self.ledger.settle(&self.settled_at, 0).await;
+        // Of a rotation it is promised that its token is good.
+        balance
+            .lost
+            .retain(|entry| entry.act.kind() != Kind::Rotation);
+        let (accepted, cut_off) = if has_recovered {
+            (self.accepted(&balance).await, self.cut_off().await)
         } else {
-            0
+            (0, 0)
         };
         Verdict {
             accepted,
+            cut_off,
             balance,
             answers,
             wrong,
