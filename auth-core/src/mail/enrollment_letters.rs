@@ -50,7 +50,7 @@ impl Letters {
                 Some(_) => {
                     self.notice(MailKind::AccountExists, &user.email, user.username.as_str())
                 }
-                None => self.verification_of(&owed.to).await,
+                None => self.verification_of(owed).await,
             };
         }
         if self.users.find_credentials(username).await?.is_some() {

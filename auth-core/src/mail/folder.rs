@@ -13,7 +13,8 @@ use crate::private;
 
 /// Writes each mail into a folder as an `.eml` file, which every mail program opens.
 ///
-/// The names sort by time. A mail holds a link that acts for its recipient: the files are
+/// A file is named after its mail's id, so that a mail that comes again replaces the file. The names
+/// sort by the time at which the mails were put together. A mail holds a link that acts for its recipient: the files are
 /// readable by their owner only (0600), and so is the folder if it is made here (0700).
 ///
 /// ```
@@ -65,11 +66,11 @@ impl MailTransport for FolderTransport {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let message = message(mail, &self.sender, Form::Readable)?.formatted();
         let folder = self.folder.clone();
-        let id = Uuid::now_v7();
-        let file = folder.join(format!("{id}.eml"));
+        let file = folder.join(format!("{}.eml", mail.id));
         let path = file.clone();
         blocking(move || {
-            let draft = Draft::create(&folder, id)?;
+            // Its name is new each time: an earlier try may have left its draft behind.
+            let draft = Draft::create(&folder, Uuid::now_v7())?;
             draft.write(&message)?;
             draft.publish(&path)?;
             sync_folder(&folder)
@@ -178,6 +179,26 @@ mod tests {
             })
             .collect();
         assert_eq!(subjects, ["first", "second", "third"]);
+    }
+
+    #[tokio::test]
+    async fn fault_c7_a_mail_that_comes_again_is_the_same_file() {
+        let (_parent, transport) = outbox();
+        let first = mail("first");
+        transport.send(&first).await.unwrap();
+        let again = Mail {
+            subject: "again".into(),
+            ..first.clone()
+        };
+        transport.send(&again).await.unwrap();
+        let found = files(transport.folder());
+        assert_eq!(
+            found,
+            [transport.folder().join(format!("{}.eml", first.id))]
+        );
+        let raw = std::fs::read(found.first().unwrap()).unwrap();
+        let parsed = MessageParser::default().parse(&raw).unwrap();
+        assert_eq!(parsed.subject(), Some("again"));
     }
 
     #[cfg(unix)]

@@ -57,7 +57,7 @@ impl Letters {
         if !self.may_write_to_user(owed, lifetime).await? {
             return Ok(None);
         }
-        self.verification_of(&owed.to).await
+        self.verification_of(owed).await
     }
 
     /// Others decide to whom these mails go: nobody shall drown in them.
@@ -105,11 +105,19 @@ impl Letters {
     }
 
     /// The link for a user who has not verified the address.
+    ///
+    /// Another try of a mail keeps the verification of the first, which may have arrived: whichever
+    /// copy is read, its link is good.
     pub(super) async fn verification_of(
         &self,
-        to: &EmailAddress,
+        owed: &ClaimedMail,
     ) -> Result<Option<Mail>, LetterError> {
-        let Some((user, verification)) = self.users.begin_email_verification(to).await? else {
+        let verification = if owed.attempt > 1 {
+            self.users.find_email_verification(&owed.to)
+        } else {
+            self.users.begin_email_verification(&owed.to)
+        };
+        let Some((user, verification)) = verification.await? else {
             return Ok(None);
         };
         let now = self.clock.now();

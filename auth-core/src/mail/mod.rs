@@ -17,6 +17,7 @@ mod worker;
 use std::fmt;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 #[cfg(feature = "mail-folder")]
 pub use self::folder::FolderTransport;
@@ -92,6 +93,8 @@ impl MailKind {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mail {
+    /// The id, which is the same each time the mail is sent: that of the outbox's row.
+    pub id: Uuid,
     /// The one recipient.
     pub to: EmailAddress,
     /// The subject.
@@ -103,10 +106,11 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Puts a mail together.
+    /// Puts a mail together, with an id of its own.
     #[must_use]
-    pub const fn new(to: EmailAddress, subject: String, text: String, html: String) -> Self {
+    pub fn new(to: EmailAddress, subject: String, text: String, html: String) -> Self {
         Self {
+            id: Uuid::now_v7(),
             to,
             subject,
             text,
@@ -118,6 +122,7 @@ impl Mail {
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mail")
+            .field("id", &self.id)
             .field("to", &self.to)
             .field("subject", &self.subject)
             .finish_non_exhaustive()
@@ -128,6 +133,10 @@ impl fmt::Debug for Mail {
 #[async_trait]
 pub trait MailTransport: fmt::Debug + Send + Sync + 'static {
     /// Hands one mail on; when it returns, the mail is no longer ours to lose.
+    ///
+    /// A mail may come more than once, with the same [`id`](Mail::id) each time: when the process
+    /// ends after it was handed on and before that is written down, or when no answer came. Pass the
+    /// id on, so that the recipient's side can drop the copy; the links of all copies are good.
     ///
     /// # Errors
     ///

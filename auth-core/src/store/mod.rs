@@ -205,6 +205,17 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
         email: &EmailAddress,
     ) -> Result<Option<(User, Generation)>, StoreError>;
 
+    /// Finds the verification of the address that was begun last, without beginning another one:
+    /// returns what [`begin_email_verification`](Self::begin_email_verification) returned then.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn find_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError>;
+
     /// Marks the address as verified at the event's time, if it is still the user's and the
     /// verification is the last; only then is there an event.
     ///

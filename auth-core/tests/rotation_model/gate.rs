@@ -401,6 +401,13 @@ impl UserStore for GatedStore {
         self.store.begin_email_verification(email).await
     }
 
+    async fn find_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        self.store.find_email_verification(email).await
+    }
+
     async fn confirm_email(
         &self,
         id: UserId,

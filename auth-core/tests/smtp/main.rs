@@ -1,6 +1,7 @@
 //! The SMTP transport, against mail servers on real sockets.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod copies;
 mod listener;
 
 use std::error::Error;

@@ -330,6 +330,20 @@ impl UserStore for MemoryStore {
         }))
     }
 
+    async fn find_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        let tables = self.lock();
+        let is_owed = |row: &&UserRow| {
+            row.user.email.key() == email.key()
+                && row.user.is_active
+                && row.user.email_verified_at.is_none()
+        };
+        let row = tables.users.values().find(is_owed);
+        Ok(row.map(|row| (row.user.clone(), row.verification)))
+    }
+
     async fn confirm_email(
         &self,
         id: UserId,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::reason::reason;
 use crate::Clock;
 use crate::mail::letters::Letters;
-use crate::mail::{MailError, MailTransport};
+use crate::mail::{Mail, MailError, MailTransport};
 use crate::store::{ClaimedMail, OutboxStore, StoreError};
 
 /// What a mail is delivered with; each delivery has its own copy.
@@ -68,7 +68,10 @@ impl Desk {
 
     async fn send(&self, mail: &ClaimedMail) -> Result<Outcome, Obstacle> {
         let letter = match self.letters.write(mail).await {
-            Ok(Some(letter)) => letter,
+            Ok(Some(letter)) => Mail {
+                id: mail.id,
+                ..letter
+            },
             Ok(None) => return Ok(Outcome::NotOwed),
             Err(error) => return Err(Obstacle::Temporary(reason(&error))),
         };

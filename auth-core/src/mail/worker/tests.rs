@@ -177,6 +177,15 @@ impl UserStore for Outbox {
         Ok(Some((user, Generation::new(*verifications))))
     }
 
+    async fn find_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        let found = self.find_credentials_by_email(email).await?;
+        let last = Generation::new(*self.verifications.lock().unwrap());
+        Ok(found.map(|(user, _)| (user, last)))
+    }
+
     async fn find_credentials_by_email(
         &self,
         email: &EmailAddress,
@@ -525,7 +534,8 @@ async fn s8_5_a_temporary_failure_is_retried_after_a_growing_pause_with_a_fresh_
     office.clock.advance(Duration::from_secs(20));
     let sent = deliveries(|d| d.sent = 1);
     assert_eq!(worker.deliver_due().await.unwrap(), sent);
-    assert_eq!(*office.outbox.verifications.lock().unwrap(), 3);
+    let begun = *office.outbox.verifications.lock().unwrap();
+    assert_eq!(begun, 1, "the links of all tries are good");
 }
 
 #[tokio::test]

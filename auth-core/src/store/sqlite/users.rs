@@ -107,6 +107,16 @@ impl UserStore for SqliteStore {
         .await
     }
 
+    async fn find_email_verification(
+        &self,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Generation)>, StoreError> {
+        self.read(email.clone(), |connection, email| {
+            Box::pin(select_verification(connection, email))
+        })
+        .await
+    }
+
     async fn confirm_email(
         &self,
         id: UserId,
@@ -343,12 +353,29 @@ async fn begin_verification(
     .bind(email.key())
     .fetch_all(connection)
     .await?;
-    rows.first()
-        .map(|row| {
-            let verification = stored::generation(row.try_get("email_verification")?)?;
-            Ok((rows::user(row)?, verification))
-        })
-        .transpose()
+    rows.first().map(verification).transpose()
+}
+
+async fn select_verification(
+    connection: &mut SqliteConnection,
+    email: &EmailAddress,
+) -> Result<Option<(User, Generation)>, Error> {
+    let row = sqlx::query(
+        "SELECT id, username, username_canonical, email, email_key,
+                email_verified_at, email_verification, is_active, is_superuser, roles, token_epoch,
+                created_at
+         FROM auth_users
+         WHERE email_key = ?1 AND is_active AND email_verified_at IS NULL",
+    )
+    .bind(email.key())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(verification).transpose()
+}
+
+fn verification(row: &SqliteRow) -> Result<(User, Generation), Error> {
+    let verification = stored::generation(row.try_get("email_verification")?)?;
+    Ok((rows::user(row)?, verification))
 }
 
 async fn confirm(

@@ -42,6 +42,8 @@ pub async fn s8_1_a_newer_verification_ends_the_earlier_ones(store: Arc<dyn Stor
     let first = begin(&store, "alice@example.org").await;
     let second = begin(&store, "alice@example.org").await;
     assert_eq!(Some(second), first.next());
+    let last = || store.find_email_verification(&alice.email);
+    assert_eq!(last().await.unwrap(), Some((alice.clone(), second)));
     let confirm = |verification| {
         let (store, alice) = (Arc::clone(&store), alice.clone());
         async move {
@@ -63,6 +65,7 @@ pub async fn s8_1_a_newer_verification_ends_the_earlier_ones(store: Arc<dyn Stor
     assert_eq!(user.email_verified_at, None);
     assert_eq!(confirm(second).await, EmailConfirmation::Confirmed);
     assert_eq!(confirm(first).await, EmailConfirmation::AlreadyConfirmed);
+    assert_eq!(last().await.unwrap(), None);
 }
 
 /// A verification confirms neither another address nor another user.
