@@ -5,7 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::store::EnrollmentId;
-use crate::{Administrator, AuthError, Login, Registration, RequestContext};
+use crate::token::RecordTokens;
+use crate::{Administrator, AuthError, Login, Password, Registration, RequestContext};
 
 /// Use cases of who is no user yet, beside [`AuthService`](crate::AuthService).
 ///
@@ -34,12 +35,16 @@ pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
     /// Who may make an account.
     fn registration_mode(&self) -> RegistrationMode;
 
-    /// Notes what somebody wants to be registered with, and mails a link to the address that makes
-    /// the user: [`verify_email`](crate::AuthService::verify_email) takes its token. Until then
-    /// there is no user.
+    /// Notes what somebody wants to be registered with, and mails a link to the address, with which
+    /// [`complete_sign_up`](Self::complete_sign_up) makes the user. Until then there is no user.
+    ///
+    /// Several may sign up with one address: each link belongs to its own sign-up, one for each
+    /// [network](crate::ClientNetwork) of clients and five at most; a newer one from the same network
+    /// replaces the earlier.
     ///
     /// If the address belongs to a user, that user gets a notice instead; the answer and its cost
-    /// are the same. At most three such mails a day go to one address at once, then fewer.
+    /// are the same. At most three such mails an hour go to an address for one network, and ten for
+    /// all.
     ///
     /// # Errors
     ///
@@ -47,6 +52,34 @@ pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::UsernameTaken`], unless names are [hidden](TakenNames::Hidden);
     /// - [`AuthError::RegistrationClosed`], [`AuthError::Overloaded`], [`AuthError::Storage`].
     async fn sign_up(&self, user: Registration, context: &RequestContext) -> Result<(), AuthError>;
+
+    /// Makes the user who signed up, with the token of the link and the password of the sign-up, and
+    /// ends all other sign-ups of the address: only a client that knows the mailbox and the password
+    /// gets the account.
+    ///
+    /// Wrong passwords are [counted](crate::LoginThrottle) as those of logins are.
+    ///
+    /// # Errors
+    ///
+    /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
+    /// - [`AuthError::InvalidCredentials`] if it is not the password of this sign-up: the link stays
+    ///   good;
+    /// - [`AuthError::TooManyAttempts`] after too many of those;
+    /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`] if a user has it since the sign-up;
+    /// - [`AuthError::RegistrationClosed`], [`AuthError::Overloaded`], [`AuthError::Storage`].
+    async fn complete_sign_up(
+        &self,
+        token: &str,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError>;
+
+    /// Whether a link with this token completes a sign-up, so that a page must ask for its password.
+    ///
+    /// It looks at the form of the token alone, and says nothing about whether the link is good.
+    fn is_sign_up_link(&self, token: &str) -> bool {
+        token.starts_with(RecordTokens::SIGN_UP)
+    }
 
     /// Mails an invitation to an address, in place of an earlier one.
     ///

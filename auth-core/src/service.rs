@@ -46,15 +46,13 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
         context: &RequestContext,
     ) -> Result<UserId, AuthError>;
 
-    /// Marks the e-mail address as verified with the token of a verification link; that of a
-    /// [sign-up](crate::Enrollment::sign_up) makes the user.
+    /// Marks the e-mail address as verified with the token of a verification link. The link of a
+    /// sign-up is for [`complete_sign_up`](crate::Enrollment::complete_sign_up).
     ///
     /// # Errors
     ///
     /// - [`AuthError::LinkInvalid`], [`AuthError::LinkExpired`], [`AuthError::LinkUsed`];
-    /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`] if somebody else has it since the
-    ///   sign-up;
-    /// - [`AuthError::RegistrationClosed`] if nobody signs up any more;
+    /// - [`AuthError::Validation`], of the field `password`, for the link of a sign-up;
     /// - [`AuthError::Storage`] if the store cannot answer.
     async fn verify_email(&self, token: &str, context: &RequestContext) -> Result<(), AuthError>;
 

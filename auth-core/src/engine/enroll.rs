@@ -8,11 +8,13 @@ use super::{Engine, Inner};
 use crate::audit::{Actor, AuditAct, AuditEvent};
 use crate::housekeeping::MAIL_DELAY;
 use crate::mail::MailKind;
-use crate::store::{Enrollee, EnrollmentId, EnrollmentOrigin, NewMail};
+use crate::password::Place;
+use crate::store::{Enrollee, EnrollmentId, EnrollmentOrigin, NewMail, SignUpSource};
 use crate::token::RecordClaim;
 use crate::{
-    Administrator, AuthError, EmailAddress, Enrollment, Login, PasswordHash, Registration,
-    RegistrationMode, RequestContext, TakenNames, User, UserId, Username,
+    Administrator, AuthError, ClientNetwork, EmailAddress, Enrollment, Login, Password,
+    PasswordHash, Registration, RegistrationMode, RequestContext, TakenNames, User, UserId,
+    Username,
 };
 
 #[async_trait]
@@ -28,6 +30,20 @@ impl Enrollment for Engine {
             inner.note_refused_registration(Actor::Anonymous, error, context);
         }
         begun
+    }
+
+    async fn complete_sign_up(
+        &self,
+        token: &str,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let inner = &self.inner;
+        let completed = inner.complete_sign_up(token, password, context).await;
+        if let Err(error) = &completed {
+            inner.note_refused_verification(error, context);
+        }
+        completed
     }
 
     async fn invite(
@@ -83,6 +99,7 @@ impl Inner {
         let origin = EnrollmentOrigin::SignUp {
             username,
             password_hash,
+            source: self.sign_up_source(&accepted.email, context),
         };
         let expires_at = event.at + MAIL_DELAY + self.links.lifetimes().verification;
         let id = EnrollmentId::generate();
@@ -138,26 +155,74 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) async fn complete_sign_up(
+    /// Who signs up with the address, or asks for another mail of a sign-up.
+    pub(super) fn sign_up_source(
         &self,
-        claim: RecordClaim,
+        email: &EmailAddress,
+        context: &RequestContext,
+    ) -> SignUpSource {
+        let network = context.client.map(ClientNetwork::of);
+        self.throttle_keys.sign_up_source(email, network)
+    }
+
+    pub(super) fn require_sign_up(&self) -> Result<(), AuthError> {
+        match self.registration {
+            RegistrationMode::Open { .. } => Ok(()),
+            _ => Err(AuthError::RegistrationClosed),
+        }
+    }
+
+    async fn complete_sign_up(
+        &self,
+        token: &str,
+        password: Password,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let RegistrationMode::Open { .. } = self.registration else {
-            return Err(AuthError::RegistrationClosed);
-        };
-        let enrollment = self.open_enrollment(claim).await?;
-        match enrollment.origin {
-            EnrollmentOrigin::SignUp {
-                username,
-                password_hash,
-            } => {
-                let user = (username, enrollment.email, password_hash);
-                let act = AuditAct::SignedUp;
-                self.complete(enrollment.id, user, act, context).await
-            }
-            EnrollmentOrigin::Invitation { .. } => Err(AuthError::LinkInvalid),
+        self.require_sign_up()?;
+        let claim = self.links.sign_up.open(token);
+        let claim = claim.ok_or(AuthError::LinkInvalid)?;
+        if password.is_too_long() {
+            return Err(AuthError::InvalidCredentials);
         }
+        // As at a login: what cannot be hashed asks the database nothing, and of many at once no
+        // more are hashed than may fail.
+        let place = self.hasher.reserve()?;
+        let id = EnrollmentId::from_uuid(claim.id);
+        let mut taken = self.take_tries_of_sign_up(id, context).await?;
+        let confirmed = self.confirm_sign_up(claim, place, password, context).await;
+        if let Err(AuthError::InvalidCredentials) = confirmed {
+            taken.settle();
+        } else {
+            taken.refund().await;
+        }
+        confirmed
+    }
+
+    /// Who reads the mails has not signed up for that reason: the password says so.
+    async fn confirm_sign_up(
+        &self,
+        claim: RecordClaim,
+        place: Place,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let enrollment = self.open_enrollment(claim).await?;
+        let EnrollmentOrigin::SignUp {
+            username,
+            password_hash,
+            ..
+        } = enrollment.origin
+        else {
+            return Err(AuthError::LinkInvalid);
+        };
+        let hash = Some(password_hash.clone());
+        let verification = self.hasher.verify_at(place, password, hash).await?;
+        if !verification.is_match() {
+            return Err(AuthError::InvalidCredentials);
+        }
+        let user = (username, enrollment.email, password_hash);
+        let act = AuditAct::SignedUp;
+        self.complete(enrollment.id, user, act, context).await
     }
 
     async fn accept_invitation(

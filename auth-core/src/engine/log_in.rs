@@ -237,7 +237,8 @@ mod tests {
     use super::*;
     use crate::store::SqliteStore;
     use crate::{
-        Argon2Params, AuthService, Engine, JwtKeys, PasswordHasher, SecretKey, SecretKeys,
+        Argon2Params, AuthService, Engine, Enrollment, JwtKeys, PasswordHasher, RegistrationMode,
+        SecretKey, SecretKeys, TakenNames,
     };
 
     #[tokio::test]
@@ -255,15 +256,24 @@ mod tests {
         let engine = Engine::builder(Arc::new(store), secret_keys, JwtKeys::hs256(key()))
             .with_public_url("https://auth.example.org")
             .with_password_hasher(hasher.clone())
+            .with_registration(RegistrationMode::Open {
+                taken_names: TakenNames::Told,
+            })
             .build()
             .unwrap();
         let context = RequestContext::default();
         let log_in = || engine.log_in(Login::new("alice", Password::new("whatever")), &context);
-        let asked = log_in().await.unwrap_err();
-        assert_eq!(asked.code(), "internal_error");
+        let sign_ups = &engine.inner.links.sign_up;
+        let token = sign_ups.issue(uuid::Uuid::nil(), engine.inner.clock.now());
+        let password = || Password::new("whatever");
+        let complete = || engine.complete_sign_up(token.expose(), password(), &context);
+        for asked in [log_in().await.err(), complete().await.err()] {
+            assert_eq!(asked.unwrap().code(), "internal_error");
+        }
         let taken = [hasher.reserve().unwrap(), hasher.reserve().unwrap()];
-        let refused = log_in().await.unwrap_err();
-        assert_eq!(refused.code(), "overloaded");
+        for refused in [log_in().await.err(), complete().await.err()] {
+            assert_eq!(refused.unwrap().code(), "overloaded");
+        }
         drop(taken);
     }
 }

@@ -1,9 +1,10 @@
 //! A user who has forgotten the password chooses another one, by a link in a mail.
 
 use super::Inner;
+use super::verify_email::parse_address;
 use crate::audit::{Actor, AuditAct};
 use crate::mail::MailKind;
-use crate::store::PasswordReplacement;
+use crate::store::{NewMail, PasswordReplacement};
 use crate::{AuthError, Password, PasswordHash, RequestContext, User};
 
 impl Inner {
@@ -14,9 +15,10 @@ impl Inner {
         email: &str,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
+        let email = parse_address(email)?;
+        let mail = NewMail::new(MailKind::ResetPassword, email, self.clock.now());
         let act = AuditAct::PasswordResetRequested;
-        self.owe_mail(MailKind::ResetPassword, email, act, context)
-            .await
+        self.owe_mail(mail, act, context).await
     }
 
     pub(super) async fn reset_password(

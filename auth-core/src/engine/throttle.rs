@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::Inner;
 use crate::audit::LoginRule;
-use crate::store::{Admission, LoginSettlement, Store, StoreError, ThrottleKey, TryBudget};
+use crate::store::{
+    Admission, EnrollmentId, LoginSettlement, Store, StoreError, ThrottleKey, TryBudget,
+};
 use crate::{AuthError, ClientNetwork, Clock, RequestContext, Timestamp, Username};
 
 /// How long a network is known from which a user has logged in.
@@ -155,16 +157,40 @@ impl Inner {
         context: &RequestContext,
         now: Timestamp,
     ) -> Result<TakenTries, (LoginRule, AuthError)> {
-        let Some(tries) = self.login_throttle.tries else {
-            return Ok(self.taken(&[], None, None));
-        };
         let keys = &self.throttle_keys;
         let name = Username::for_lookup(username);
         let name = name.as_ref().map_or(username, Username::canonical);
-        let account = keys.account(name);
         let network = context.client.map(ClientNetwork::of);
         let pair = network.map(|network| keys.pair(name, network));
-        let network = network.map(|network| keys.network(network));
+        self.take_tries_of(keys.account(name), pair, context, now)
+            .await
+    }
+
+    /// The same for the password of a sign-up: guesses count for it, and for the network together
+    /// with those of logins.
+    pub(super) async fn take_tries_of_sign_up(
+        &self,
+        id: EnrollmentId,
+        context: &RequestContext,
+    ) -> Result<TakenTries, AuthError> {
+        let key = self.throttle_keys.sign_up(id);
+        let taken = self.take_tries_of(key, None, context, self.clock.now());
+        taken.await.map_err(|(_, error)| error)
+    }
+
+    /// `pair` is the account at the client's network.
+    async fn take_tries_of(
+        &self,
+        account: ThrottleKey,
+        pair: Option<ThrottleKey>,
+        context: &RequestContext,
+        now: Timestamp,
+    ) -> Result<TakenTries, (LoginRule, AuthError)> {
+        let Some(tries) = self.login_throttle.tries else {
+            return Ok(self.taken(&[], None, None));
+        };
+        let network = context.client.map(ClientNetwork::of);
+        let network = network.map(|network| self.throttle_keys.network(network));
         let mut budgets = vec![TryBudget::new(account, tries.account)];
         budgets.extend(network.map(|network| TryBudget::new(network, tries.network)));
         let taken = |budgets: &[TryBudget]| self.taken(budgets, Some(account), pair);

@@ -14,11 +14,15 @@ impl Inner {
     ) -> Result<(), AuthError> {
         let verified = self.try_verify_email(token, context).await;
         if let Err(error) = &verified {
-            let code = error.code().into();
-            let act = AuditAct::VerificationRefused { code };
-            self.trail.note(self.event(act, Actor::Anonymous, context));
+            self.note_refused_verification(error, context);
         }
         verified
+    }
+
+    pub(super) fn note_refused_verification(&self, error: &AuthError, context: &RequestContext) {
+        let code = error.code().into();
+        let act = AuditAct::VerificationRefused { code };
+        self.trail.note(self.event(act, Actor::Anonymous, context));
     }
 
     async fn try_verify_email(
@@ -26,8 +30,11 @@ impl Inner {
         token: &str,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        if let Some(claim) = self.links.sign_up.open(token) {
-            return self.complete_sign_up(claim, context).await;
+        if self.links.sign_up.open(token).is_some() {
+            self.require_sign_up()?;
+            let mut errors = FieldErrors::default();
+            errors.add("password", "is required");
+            return Err(errors.into());
         }
         let claim = self
             .links
@@ -67,20 +74,24 @@ impl Inner {
         email: &str,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
+        let email = parse_address(email)?;
+        let source = self.sign_up_source(&email, context);
+        let mut mail = NewMail::new(MailKind::VerifyEmail, email, self.clock.now());
+        if self.require_sign_up().is_ok() {
+            // Of several who have signed up with the address each asks for the own link.
+            mail = mail.about(source.as_uuid());
+        }
         let act = AuditAct::VerificationRequested;
-        self.owe_mail(MailKind::VerifyEmail, email, act, context)
-            .await
+        self.owe_mail(mail, act, context).await
     }
 
     /// Owes a mail to an address that anybody may have typed.
     pub(super) async fn owe_mail(
         &self,
-        kind: MailKind,
-        email: &str,
+        mail: NewMail,
         act: AuditAct,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let mail = NewMail::new(kind, parse_address(email)?, self.clock.now());
         self.store.enqueue_mail(&mail).await?;
         self.mail_owed.notify_one();
         self.trail.note(self.event(act, Actor::Anonymous, context));

@@ -6,7 +6,9 @@ use super::letters::{LetterError, Letters};
 use super::templates::Words;
 use super::{Mail, MailKind};
 use crate::EmailAddress;
-use crate::store::{ClaimedMail, Enrollee, EnrollmentId, StoreError};
+use crate::store::{
+    ClaimedMail, Enrollee, EnrollmentId, EnrollmentOrigin, SignUpSource, StoreError,
+};
 
 impl Letters {
     /// Whether the address or the name belongs to somebody is found out here, where nobody can
@@ -18,14 +20,18 @@ impl Letters {
         }
     }
 
-    /// The same for who asks for another mail.
+    /// The same for a client that asks for another mail: it gets the link of its own sign-up, or, from
+    /// another network, that of the newest.
     pub(super) async fn sign_up_again(
         &self,
         owed: &ClaimedMail,
     ) -> Result<Option<Mail>, LetterError> {
-        let found = self.enrollments.find_enrollment_of(&owed.to).await?;
-        match found.filter(|enrollment| self.is_pending(enrollment)) {
-            Some(enrollment) => self.answer_sign_up(owed, &enrollment).await,
+        let mut found = self.enrollments.find_enrollments_of(&owed.to).await?;
+        found.retain(|found| found.origin.source().is_some() && self.is_pending(found));
+        let asks = owed.about.map(SignUpSource::from_uuid);
+        let own = |enrollment: &&Enrollee| enrollment.origin.source() == asks;
+        match found.iter().find(own).or(found.first()) {
+            Some(enrollment) => self.answer_sign_up(owed, enrollment).await,
             None => Ok(None),
         }
     }
@@ -35,11 +41,20 @@ impl Letters {
         owed: &ClaimedMail,
         enrollment: &Enrollee,
     ) -> Result<Option<Mail>, LetterError> {
-        let Some((username, _)) = enrollment.origin.credentials() else {
+        let EnrollmentOrigin::SignUp {
+            username, source, ..
+        } = &enrollment.origin
+        else {
             return Ok(None);
         };
-        let kind = MailKind::ConfirmSignUp;
-        if !self.may_write_to_stranger(owed, kind).await? {
+        let asks = match owed.kind {
+            MailKind::VerifyEmail => owed.about.map(SignUpSource::from_uuid),
+            _ => None,
+        };
+        if !self
+            .may_write_of_sign_up(owed, asks.unwrap_or(*source))
+            .await?
+        {
             return Ok(None);
         }
         let holder = self.users.find_credentials_by_email(&enrollment.email);
@@ -58,7 +73,12 @@ impl Letters {
             return self.notice(kind, &enrollment.email, username.as_str());
         }
         let lifetime = self.links.lifetimes().verification;
-        self.with_link(kind, enrollment, username.as_str(), lifetime)
+        self.with_link(
+            MailKind::ConfirmSignUp,
+            enrollment,
+            username.as_str(),
+            lifetime,
+        )
     }
 
     pub(super) async fn invitation(&self, owed: &ClaimedMail) -> Result<Option<Mail>, LetterError> {
@@ -79,7 +99,7 @@ impl Letters {
     }
 
     fn is_pending(&self, enrollment: &Enrollee) -> bool {
-        enrollment.completed_at.is_none() && enrollment.expires_at > self.clock.now()
+        enrollment.is_pending(self.clock.now())
     }
 
     fn notice(

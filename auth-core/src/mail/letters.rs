@@ -8,11 +8,12 @@ use super::templates::Words;
 use super::{Mail, MailKind, MailTemplates, TemplateError};
 use crate::store::{
     Admission, ClaimedMail, EmailChange, EmailChangeId, EmailChangeStore, EnrollmentStore,
-    StoreError, ThrottleStore, TryBudget, UserStore,
+    SignUpSource, StoreError, ThrottleStore, TryBudget, UserStore,
 };
 use crate::token::ThrottleKeys;
 use crate::{Clock, EmailAddress, EmailVerification, User};
 
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Writes the mails that are owed.
@@ -64,9 +65,8 @@ impl Letters {
     pub(super) async fn may_write_to_stranger(
         &self,
         owed: &ClaimedMail,
-        kind: MailKind,
     ) -> Result<bool, StoreError> {
-        self.may_write(owed, kind, 3, DAY).await
+        self.may_write(owed, 3, DAY).await
     }
 
     /// Nor in those with a link to one's own account. No wait is longer than a link is good: whoever
@@ -77,30 +77,55 @@ impl Letters {
         owed: &ClaimedMail,
         lifetime: Duration,
     ) -> Result<bool, StoreError> {
-        if owed.about.is_some() {
+        if owed.kind == MailKind::ResetPassword && owed.about.is_some() {
             return Ok(true);
         }
-        self.may_write(owed, owed.kind, 5, lifetime).await
+        self.may_write(owed, 5, lifetime).await
     }
 
     /// Only the first try of a mail counts, since the others are ours.
     async fn may_write(
         &self,
         owed: &ClaimedMail,
-        kind: MailKind,
         at_once: u32,
         longest_block: Duration,
+    ) -> Result<bool, StoreError> {
+        let budget = TryBudget {
+            window: DAY,
+            first_block: HOUR,
+            longest_block,
+            ..TryBudget::new(self.throttle_keys.mails(owed.kind, &owed.to), at_once)
+        };
+        self.may_spend(owed, &[budget]).await
+    }
+
+    /// Those of sign-ups count for the address, and for who asked: others leave the owner some.
+    pub(super) async fn may_write_of_sign_up(
+        &self,
+        owed: &ClaimedMail,
+        source: SignUpSource,
+    ) -> Result<bool, StoreError> {
+        let hourly = |key, tries| TryBudget {
+            window: HOUR,
+            first_block: HOUR,
+            longest_block: HOUR,
+            ..TryBudget::new(key, tries)
+        };
+        let keys = &self.throttle_keys;
+        let of_address = hourly(keys.mails(MailKind::ConfirmSignUp, &owed.to), 10);
+        let of_source = hourly(keys.mails_from(source), 3);
+        self.may_spend(owed, &[of_source, of_address]).await
+    }
+
+    async fn may_spend(
+        &self,
+        owed: &ClaimedMail,
+        budgets: &[TryBudget],
     ) -> Result<bool, StoreError> {
         if owed.attempt > 1 {
             return Ok(true);
         }
-        let budget = [TryBudget {
-            window: DAY,
-            first_block: Duration::from_secs(3600),
-            longest_block,
-            ..TryBudget::new(self.throttle_keys.mails(kind, &owed.to), at_once)
-        }];
-        let admission = self.throttle.take_tries(&budget, self.clock.now());
+        let admission = self.throttle.take_tries(budgets, self.clock.now());
         Ok(admission.await? == Admission::Admitted)
     }
 
@@ -159,7 +184,7 @@ impl Letters {
             .await?
             .is_none_or(|(holder, _)| holder.id == change.user);
         let is_pending = change.confirmed_at.is_none() && user.is_active;
-        if !is_free || !is_pending || !self.may_write_to_stranger(owed, owed.kind).await? {
+        if !is_free || !is_pending || !self.may_write_to_stranger(owed).await? {
             return Ok(None);
         }
         let now = self.clock.now();

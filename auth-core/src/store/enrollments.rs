@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,9 @@ use crate::{EmailAddress, PasswordHash, Timestamp, UserId, Username};
 /// An enrollment is no user: nobody logs in with it, and it reserves neither a name nor an address.
 #[async_trait]
 pub trait EnrollmentStore: fmt::Debug + Send + Sync + 'static {
-    /// Notes an enrollment, in place of any other of its address, with the mail and the event.
+    /// Notes an enrollment where it [belongs among](Enrollee::place_among) the others of its address,
+    /// with the mail and the event; these also if there is no place for it. Of many calls at once no
+    /// more enrollments stay than one after the other would.
     ///
     /// It asks nothing about users, so that it costs the same whether or not one has the address.
     ///
@@ -35,18 +38,15 @@ pub trait EnrollmentStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
     async fn find_enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollee>, StoreError>;
 
-    /// Finds the enrollment of an address.
+    /// Finds the enrollments of an address, the newest first.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn find_enrollment_of(
-        &self,
-        email: &EmailAddress,
-    ) -> Result<Option<Enrollee>, StoreError>;
+    async fn find_enrollments_of(&self, email: &EmailAddress) -> Result<Vec<Enrollee>, StoreError>;
 
-    /// Creates the user and the event, and forgets the password hash of the enrollment; returns
-    /// whether it did. It does so once.
+    /// Creates the user and the event, forgets the password hash of the enrollment and removes the
+    /// others of its address; returns whether it did. It does so once.
     ///
     /// # Errors
     ///
@@ -100,6 +100,24 @@ impl fmt::Display for EnrollmentId {
     }
 }
 
+/// Stands for a client network that signs up with an address, without showing either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SignUpSource(Uuid);
+
+impl SignUpSource {
+    /// Wraps a source read from a database.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The source as a UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
 /// Who is to become a user.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -119,6 +137,12 @@ pub struct Enrollee {
 }
 
 impl Enrollee {
+    /// How many sign-ups of one address may be pending.
+    pub const MAX_SIGN_UPS: usize = 5;
+
+    /// How long a sign-up keeps its place while others sign up with the address.
+    pub const KEEPS_PLACE_FOR: Duration = Duration::from_secs(60 * 60);
+
     /// Makes the record of an enrollment that begins.
     #[must_use]
     pub const fn new(
@@ -137,6 +161,56 @@ impl Enrollee {
             completed_at: None,
         }
     }
+
+    /// Whether it may still be completed.
+    #[must_use]
+    pub fn is_pending(&self, now: Timestamp) -> bool {
+        self.completed_at.is_none() && self.expires_at > now
+    }
+
+    /// Where a new enrollment belongs among those that the store has of its address.
+    ///
+    /// The rule is here, so that every store decides alike; a store sees to it that nobody else
+    /// changes them meanwhile. An invitation takes the place of the earlier one. A sign-up takes that
+    /// of the earlier one of its source; else it stands next to the others, as long as there are fewer
+    /// than [`MAX_SIGN_UPS`](Self::MAX_SIGN_UPS); else it takes the place of one that is not pending,
+    /// or of the oldest, unless that was begun less than
+    /// [`KEEPS_PLACE_FOR`](Self::KEEPS_PLACE_FOR) ago: strangers cannot push out what somebody has
+    /// just signed up for.
+    pub fn place_among(&self, others: &[Self]) -> Placement {
+        let source = self.origin.source();
+        if let Some(same) = others.iter().find(|other| other.origin.source() == source) {
+            return Placement::InPlaceOf(same.id);
+        }
+        let sign_ups = || {
+            others
+                .iter()
+                .filter(|other| other.origin.source().is_some())
+        };
+        if source.is_none() || sign_ups().count() < Self::MAX_SIGN_UPS {
+            return Placement::Beside;
+        }
+        let now = self.begun_at;
+        if let Some(done) = sign_ups().find(|other| !other.is_pending(now)) {
+            return Placement::InPlaceOf(done.id);
+        }
+        let oldest = sign_ups().min_by_key(|other| other.begun_at);
+        let oldest = oldest.filter(|oldest| oldest.begun_at + Self::KEEPS_PLACE_FOR <= now);
+        oldest.map_or(Placement::Nowhere, |oldest| Placement::InPlaceOf(oldest.id))
+    }
+}
+
+/// Where a new enrollment belongs among the others of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "a store follows all of them")]
+pub enum Placement {
+    /// Next to the others.
+    Beside,
+    /// In place of this one, which is removed.
+    InPlaceOf(EnrollmentId),
+    /// Nowhere: it is not kept.
+    Nowhere,
 }
 
 /// How an enrollment was begun.
@@ -149,6 +223,8 @@ pub enum EnrollmentOrigin {
         username: Username,
         /// The hash of the password; an unusable one when the enrollment is completed.
         password_hash: PasswordHash,
+        /// From where.
+        source: SignUpSource,
     },
     /// An administrator invited the address.
     Invitation {
@@ -165,7 +241,17 @@ impl EnrollmentOrigin {
             Self::SignUp {
                 username,
                 password_hash,
+                ..
             } => Some((username, password_hash)),
+            Self::Invitation { .. } => None,
+        }
+    }
+
+    /// From where somebody signed up.
+    #[must_use]
+    pub const fn source(&self) -> Option<SignUpSource> {
+        match self {
+            Self::SignUp { source, .. } => Some(*source),
             Self::Invitation { .. } => None,
         }
     }

@@ -42,7 +42,9 @@ pub use self::accounts::{AccountChange, AccountStore, PasswordReplacement};
 pub use self::email_changes::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, NewEmailChange,
 };
-pub use self::enrollments::{Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore};
+pub use self::enrollments::{
+    Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore, Placement, SignUpSource,
+};
 pub use self::events::{EventFilter, EventStore};
 pub use self::housekeeping::HousekeepingStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -9,8 +9,8 @@ use sqlx::{Error, SqlSafeStr};
 use uuid::Uuid;
 
 use super::{
-    Ending, EnrollmentOrigin, EventFilter, LoginSettlement, Revoked, StoreError, ThrottleKey,
-    TryRecord, UserFilter,
+    Ending, Enrollee, EnrollmentId, EnrollmentOrigin, EventFilter, LoginSettlement, Placement,
+    Revoked, SignUpSource, StoreError, ThrottleKey, TryRecord, UserFilter,
 };
 use crate::audit::AuditEvent;
 use crate::mail::MailKind;
@@ -146,17 +146,44 @@ pub(super) fn event_range(filter: &EventFilter) -> (Uuid, Uuid) {
     (first, filter.before.unwrap_or(Uuid::max()))
 }
 
+/// The slot of a new enrollment among those of its address, and the one that it replaces there. The
+/// first slot is an invitation's, and the others are those of sign-ups.
+pub(super) fn slot(
+    enrollment: &Enrollee,
+    slots: &[i16],
+    others: &[Enrollee],
+) -> Option<(i16, Option<EnrollmentId>)> {
+    let (first, count) = match enrollment.origin {
+        EnrollmentOrigin::Invitation { .. } => (0, 1),
+        EnrollmentOrigin::SignUp { .. } => (1, Enrollee::MAX_SIGN_UPS),
+    };
+    match enrollment.place_among(others) {
+        Placement::Beside => {
+            let free = (first..).take(count).find(|slot| !slots.contains(slot));
+            free.map(|slot| (slot, None))
+        }
+        Placement::InPlaceOf(id) => {
+            let mut found = slots.iter().zip(others);
+            let found = found.find(|(_, other)| other.id == id);
+            found.map(|(slot, _)| (*slot, Some(id)))
+        }
+        Placement::Nowhere => None,
+    }
+}
+
 /// What stands in a row with a name is a sign-up.
 pub(super) fn enrollment_origin(
     username: Option<String>,
     canonical: Option<String>,
     password_hash: Option<String>,
+    source: Option<Uuid>,
     invited_by: Option<Uuid>,
 ) -> EnrollmentOrigin {
     match (username, canonical, password_hash) {
         (Some(username), Some(canonical), Some(hash)) => EnrollmentOrigin::SignUp {
             username: Username::from_stored(username, canonical),
             password_hash: PasswordHash::from_stored(hash),
+            source: SignUpSource::from_uuid(source.unwrap_or_default()),
         },
         _ => EnrollmentOrigin::Invitation {
             by: invited_by.map(UserId::from_uuid),

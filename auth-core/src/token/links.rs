@@ -98,6 +98,9 @@ pub(crate) struct RecordClaim {
 }
 
 impl RecordTokens {
+    /// What the tokens that complete a sign-up begin with.
+    pub(crate) const SIGN_UP: &str = "ast_";
+
     /// Those that confirm a change of address.
     pub(crate) fn for_email_change(keys: &SecretKeys) -> Self {
         Self::new(keys, "auth e-mail change v1", "aet_")
@@ -110,7 +113,7 @@ impl RecordTokens {
 
     /// Those that complete what was signed up for.
     pub(crate) fn for_sign_up(keys: &SecretKeys) -> Self {
-        Self::new(keys, "auth sign-up v1", "ast_")
+        Self::new(keys, "auth sign-up v1", Self::SIGN_UP)
     }
 
     /// Those that let the invited choose name and password.

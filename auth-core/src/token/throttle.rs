@@ -3,10 +3,11 @@
 use std::fmt;
 
 use hmac::Mac as _;
+use uuid::Builder;
 
 use super::keys::{HmacSha256, SecretKeys};
 use crate::mail::MailKind;
-use crate::store::ThrottleKey;
+use crate::store::{EnrollmentId, SignUpSource, ThrottleKey};
 use crate::{ClientNetwork, EmailAddress};
 
 /// Makes the keys of what is throttled.
@@ -39,6 +40,29 @@ impl ThrottleKeys {
     /// The address that others may let us write such mails to.
     pub(crate) fn mails(&self, kind: MailKind, email: &EmailAddress) -> ThrottleKey {
         self.key(&["mails", kind.as_str(), email.key()])
+    }
+
+    /// Those that who signs up from there lets us write.
+    pub(crate) fn mails_from(&self, source: SignUpSource) -> ThrottleKey {
+        self.key(&["mails of sign-ups", &source.as_uuid().to_string()])
+    }
+
+    /// What somebody signed up for, whose password is tried.
+    pub(crate) fn sign_up(&self, id: EnrollmentId) -> ThrottleKey {
+        self.key(&["sign-up", &id.to_string()])
+    }
+
+    /// Who signs up with this address from this network, or from where nobody knows.
+    pub(crate) fn sign_up_source(
+        &self,
+        email: &EmailAddress,
+        network: Option<ClientNetwork>,
+    ) -> SignUpSource {
+        let network = network.map(|network| network.to_string());
+        let parts = ["sign-up source", network.as_deref().unwrap_or_default()];
+        let key = self.key(&[parts.as_slice(), &[email.key()]].concat());
+        let half = key.as_bytes().first_chunk().copied().unwrap_or_default();
+        SignUpSource::from_uuid(Builder::from_custom_bytes(half).into_uuid())
     }
 
     /// Each part with its length, so that two lists of parts are never the same text.
@@ -82,6 +106,11 @@ mod tests {
             keys.mails(MailKind::ResetPassword, &address),
             keys.mails(MailKind::VerifyEmail, &address),
             keys.account("alice@example.org"),
+            keys.mails_from(keys.sign_up_source(&address, Some(one))),
+            keys.mails_from(keys.sign_up_source(&address, Some(other))),
+            keys.mails_from(keys.sign_up_source(&address, None)),
+            keys.mails_from(keys.sign_up_source(&"bob@example.org".parse().unwrap(), None)),
+            keys.sign_up(EnrollmentId::from_uuid(uuid::Uuid::nil())),
         ];
         for (index, key) in all.iter().enumerate() {
             assert_eq!(all.iter().position(|other| other == key), Some(index));

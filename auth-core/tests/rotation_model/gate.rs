@@ -272,11 +272,8 @@ impl EnrollmentStore for GatedStore {
         self.store.find_enrollment(id).await
     }
 
-    async fn find_enrollment_of(
-        &self,
-        email: &EmailAddress,
-    ) -> Result<Option<Enrollee>, StoreError> {
-        self.store.find_enrollment_of(email).await
+    async fn find_enrollments_of(&self, email: &EmailAddress) -> Result<Vec<Enrollee>, StoreError> {
+        self.store.find_enrollments_of(email).await
     }
 
     async fn complete_enrollment(

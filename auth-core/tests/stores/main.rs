@@ -4,3 +4,5 @@ mod conformance;
 mod postgres;
 mod schema;
 mod sqlite;
+#[cfg(all(feature = "testing", any(feature = "sqlite", feature = "postgres")))]
+mod upgrade;

@@ -17,6 +17,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
+use crate::upgrade;
+
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
 fn event() -> AuditEvent {
@@ -343,4 +345,39 @@ async fn fault_d11_whether_there_is_a_superuser_is_known() {
     let op = NewUser::new(op, PasswordHash::from_stored("hash"));
     store.create_user(&op, None, &event()).await.unwrap();
     assert!(store.has_superuser().await.unwrap());
+}
+
+#[tokio::test]
+async fn fault_c3_what_was_signed_up_for_before_the_upgrade_is_completed_after_it() {
+    let (folder, store) = migrated().await;
+    let mut connection = connect(folder.path()).await;
+    for sql in [
+        "DROP TABLE auth_enrollments",
+        include_str!("../../../migrations/sqlite/0014_enrollments.sql"),
+    ] {
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    }
+    for (id, email, name) in [
+        (upgrade::SIGN_UP, "alice@example.org", Some("Alice")),
+        (upgrade::INVITATION, "bob@example.org", None),
+    ] {
+        sqlx::query(
+            "INSERT INTO auth_enrollments
+                 (email_key, id, email, username, username_canonical, password_hash,
+                  begun_at, expires_at)
+             VALUES (?1, ?2, ?1, ?3, lower(?3), ?4, ?5, ?6)",
+        )
+        .bind(email)
+        .bind(id)
+        .bind(name)
+        .bind(name.map(|_| upgrade::HASH))
+        .bind(upgrade::NOW.unix_micros())
+        .bind((upgrade::NOW + Duration::from_secs(60)).unix_micros())
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    let sql = include_str!("../../../migrations/sqlite/0018_sign_ups.sql");
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    upgrade::pending_enrollments_go_on(&store).await;
 }

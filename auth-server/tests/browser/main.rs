@@ -85,7 +85,8 @@ impl Reader {
         let fields = Locator::Css("input:not([type=hidden])");
         for field in browser.client.find_all(fields).await.unwrap() {
             let label = browser.label(&field).await;
-            let is_known = label == "Name" || label.starts_with("New password");
+            let is_known =
+                ["Name", "Password"].contains(&&*label) || label.starts_with("New password");
             assert!(is_known, "{headline}: {label}");
         }
         browser.picture(&format!("{}-{picture}", self.look)).await;
@@ -137,7 +138,22 @@ impl Reader {
     async fn sign_up(&self) {
         let body = json!({ "username": "bob", "password": PASSWORD, "email": "bob@example.org" });
         self.post("/api/register/", None, body).await;
-        self.verify_address("bob", "sign-up").await;
+        let headline = "Finish setting up your account";
+        let address = "bob@example.org";
+        self.open_mail(address, headline, "sign-up").await;
+        self.tab_to("Password").await;
+        self.browser.type_text(OTHER_PASSWORD).await;
+        self.tab_to("Set up my account").await;
+        self.enter().await;
+        let (status, problem) = ("401 (Unauthorized)", "not the password of this sign-up");
+        self.arrive_again(headline, status, problem, "sign-up-refused")
+            .await;
+        // Where to type again has the focus by itself, without a script.
+        assert_eq!(self.browser.focused().await, "Password");
+        self.browser.type_text(PASSWORD).await;
+        self.enter().await;
+        self.arrive("Your account is set up", "sign-up-done").await;
+        self.logs_in("bob", PASSWORD).await;
     }
 
     async fn accept_invitation(&self) {

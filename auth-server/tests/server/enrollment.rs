@@ -15,6 +15,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 const REGISTER: &str = "/api/register/";
+const VERIFY: &str = "/api/register/verify/";
 const INVITE: &str = "/api/register/invite/";
 const ACCEPT: &str = "/api/register/accept/";
 const SUCCESS: &str = r#"{"is_error":0,"message":"success"}"#;
@@ -69,6 +70,22 @@ impl Case {
     async fn sign_up(&self, name: &str, email: &str) -> Answer {
         let body = json!({ "username": name, "password": PASSWORD, "email": email });
         self.server.post(REGISTER, body).await
+    }
+
+    /// Uses the link of a sign-up.
+    async fn complete(&self, token: &str, password: &str) -> Answer {
+        let body = json!({ "token": token, "password": password });
+        self.server.post(VERIFY, body).await
+    }
+
+    /// A proxy asks for this client.
+    async fn post_for(&self, client: &str, path: &str, body: Value) -> u16 {
+        let request = Client::new()
+            .post(self.server.url(path))
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", client)
+            .body(body.to_string());
+        request.send().await.unwrap().status().as_u16()
     }
 
     async fn invite(&self, token: &str, email: &str) -> Answer {
@@ -157,8 +174,14 @@ async fn anybody_signs_up_and_is_a_user_with_the_mailed_link(case: Case) {
         assert_eq!(page.status.as_u16(), 200);
     }
     assert_eq!(case.logs_in("alice").await, 401);
-    case.server.verify(&mail.token).await.is(200, SUCCESS);
-    let again = case.server.verify(&mail.token).await;
+    let lacking = case.server.verify(&mail.token).await;
+    lacking.is_error(400, "validation_failed");
+    let wrong = case.complete(&mail.token, "another password").await;
+    wrong.is_error(401, "invalid_credentials");
+    assert_eq!(case.logs_in("alice").await, 401);
+    let done = case.complete(&mail.token, PASSWORD).await;
+    done.is(200, SUCCESS);
+    let again = case.complete(&mail.token, PASSWORD).await;
     again.is_error(400, "link_used");
     assert_eq!(case.logs_in("alice").await, 200);
 
@@ -203,6 +226,78 @@ async fn s4_6_anybody_signs_up_on_sqlite() {
 #[tokio::test]
 async fn s4_6_anybody_signs_up_on_postgres() {
     anybody_signs_up_and_is_a_user_with_the_mailed_link(Case::postgres(&OPEN).await).await;
+}
+
+/// A stranger signs up with the owner's address after her, and as often as he likes.
+async fn a_stranger_signs_up_with_the_owners_address(case: Case) {
+    const HIS: &str = "the password of a stranger";
+    let sign_up = |name: &str, password: &str| {
+        let email = "alice@example.org";
+        json!({ "username": name, "password": password, "email": email })
+    };
+    let (home, away) = ("192.0.2.1", "198.51.100.7");
+    let signed_up = case.post_for(home, REGISTER, sign_up("alice", PASSWORD));
+    assert_eq!(signed_up.await, 201);
+    let hers = case.mail();
+    let mut his = String::new();
+    for _ in 0..3 {
+        let signed_up = case.post_for(away, REGISTER, sign_up("mallory", HIS));
+        assert_eq!(signed_up.await, 201);
+        his = case.mail().token;
+    }
+    // What he has used up are his mails: the next one is hers.
+    for client in [away, home] {
+        let again = json!({ "email": "alice@example.org" });
+        let resent = case.post_for(client, "/api/register/resend/", again);
+        assert_eq!(resent.await, 202);
+    }
+    let again = case.mail();
+    assert_eq!(again.to, "alice@example.org");
+
+    // She opens the newest of his mails, and the page asks for what she does not know.
+    let link = format!("{VERIFY}?token={his}");
+    let page = case.server.get(&link).await;
+    let asked = r#"type="password" autocomplete="current-password""#;
+    assert!(page.body.contains(asked), "{page:?}");
+    let fields = [("token", his.as_str()), ("password", PASSWORD)];
+    let (status, page) = case.server.press(VERIFY, &fields).await;
+    assert!(
+        status == 401 && page.contains("not the password of this sign-up"),
+        "{page}"
+    );
+    let fields = [("token", hers.token.as_str()), ("password", HIS)];
+    assert_eq!(case.server.press(VERIFY, &fields).await.0, 401);
+
+    let fields = [("token", again.token.as_str()), ("password", PASSWORD)];
+    let (status, page) = case.server.press(VERIFY, &fields).await;
+    assert!(
+        status == 200 && page.contains("Your account is set up"),
+        "{page}"
+    );
+    let late = case.complete(&his, HIS).await;
+    late.is_error(400, "link_invalid");
+    assert_eq!(case.logs_in("alice").await, 200);
+    for name in ["alice", "mallory"] {
+        let refused = case.server.log_in(name, HIS).await;
+        refused.is_error(401, "invalid_credentials");
+    }
+    // The second wrong password is counted, not listed.
+    let refused = case.events("verification_refused", 2);
+    let reasons: Vec<_> = refused.iter().map(|event| &event["reason"]).collect();
+    assert_eq!(reasons, ["link_invalid", "invalid_credentials"]);
+}
+
+const BEHIND_A_PROXY: [(&str, &str); 2] = [OPEN[0], ("AUTH_TRUSTED_PROXIES", "127.0.0.0/8")];
+
+#[tokio::test]
+async fn fault_c3_a_stranger_signs_up_with_the_owners_address_on_sqlite() {
+    a_stranger_signs_up_with_the_owners_address(Case::sqlite(&BEHIND_A_PROXY)).await;
+}
+
+#[tokio::test]
+async fn fault_c3_a_stranger_signs_up_with_the_owners_address_on_postgres() {
+    let case = Case::postgres(&BEHIND_A_PROXY).await;
+    a_stranger_signs_up_with_the_owners_address(case).await;
 }
 
 async fn a_taken_name_is_told_by_mail_alone(case: Case) {

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::mem;
+use std::sync::Arc;
 
-use auth_core::{AuthError, Login, Password, RequestContext};
+use auth_core::{AuthError, Enrollment, Login, Password, RequestContext};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use zeroize::Zeroizing;
@@ -24,6 +25,8 @@ use crate::response;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     VerifyEmail,
+    /// At the same path: the token tells them apart.
+    ConfirmSignUp,
     AcceptInvitation,
     ResetPassword,
     ConfirmEmailChange,
@@ -35,7 +38,7 @@ struct Press {
     token: Zeroizing<String>,
     /// Asked for by the page of an invitation only.
     username: String,
-    /// Asked for by that page, and the one for another password.
+    /// Asked for by the pages that set one, and by that of a sign-up.
     password: Option<Password>,
 }
 
@@ -61,7 +64,7 @@ impl AuthApi {
         let context = context::of(&request);
         if !is_of_type(request.headers(), FORM) {
             self.spend(link.budget(), &context)?;
-            let press = self.read_json(link, request).await?;
+            let (link, press) = self.read_json(link, request).await?;
             self.press(link, press, &context).await?;
             return Ok(link.done());
         }
@@ -75,20 +78,29 @@ impl AuthApi {
         }
     }
 
-    async fn read_json<B>(&self, link: Link, request: Request<B>) -> Result<Press, ApiError>
+    /// What the link with this token is for: that of a sign-up leads to the path of the others.
+    fn link_with(&self, link: Link, token: &str) -> Link {
+        let is_sign_up = |enrollment: &Arc<dyn Enrollment>| enrollment.is_sign_up_link(token);
+        if link == Link::VerifyEmail && self.enrollment.as_ref().is_some_and(is_sign_up) {
+            Link::ConfirmSignUp
+        } else {
+            link
+        }
+    }
+
+    async fn read_json<B>(&self, link: Link, request: Request<B>) -> Result<(Link, Press), ApiError>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let mut names = vec!["token"];
-        names.extend(link.asks_username().then_some("username"));
-        names.extend(link.asks_password().then_some("password"));
+        let names = ["token", "username", "password"];
         let mut fields = Object::read(request, self.max_body, &names).await?;
         let mut press = Press {
             token: fields.required_string("token"),
             username: String::new(),
             password: None,
         };
+        let link = self.link_with(link, &press.token);
         if link.asks_username() {
             press.username = mem::take(&mut *fields.required_string("username"));
         }
@@ -97,7 +109,7 @@ impl AuthApi {
             press.password = Some(Password::new(mem::take(&mut *password)));
         }
         fields.finish()?;
-        Ok(press)
+        Ok((link, press))
     }
 
     async fn press_on_page(
@@ -110,6 +122,7 @@ impl AuthApi {
             Some(token) => Zeroizing::new(token.into_owned()),
             None => return self.refused(link, &AuthError::LinkInvalid.into()),
         };
+        let link = self.link_with(link, &token);
         let mut press = Press {
             token,
             username: String::new(),
@@ -125,19 +138,12 @@ impl AuthApi {
         };
         let ask_again = |status, problems| self.pages.ask_again(link, &again, status, problems);
         if link.asks_password() {
-            let typed = ["password", "repeated"].map(|name| the_field(form, name));
-            let typed = typed.map(|typed| typed.map(wiped));
-            let problem = match typed {
-                [Some(password), Some(repeated)] if *password == *repeated => {
-                    press.password = Some(Password::new(password.as_str()));
-                    None
+            match typed_password(link, form) {
+                Ok(password) => press.password = Some(password),
+                Err(problem) => {
+                    let problem = vec![("password", problem.to_owned())];
+                    return ask_again(StatusCode::BAD_REQUEST, problem);
                 }
-                [Some(_), Some(_)] => Some("The two passwords are not the same."),
-                _ => Some("Type the new password twice."),
-            };
-            if let Some(problem) = problem {
-                let problem = vec![("password", problem.to_owned())];
-                return ask_again(StatusCode::BAD_REQUEST, problem);
             }
         }
         match self.press(link, press, context).await {
@@ -155,13 +161,18 @@ impl AuthApi {
                 let status = ApiError::from(error).status();
                 ask_again(status, vec![("username", problem.to_owned())])
             }
+            Err(ApiError::Auth(error @ AuthError::InvalidCredentials)) => {
+                let problem = "That is not the password of this sign-up.";
+                let status = ApiError::from(error).status();
+                ask_again(status, vec![("password", problem.to_owned())])
+            }
             Err(error) => self.refused(link, &error),
         }
     }
 
     fn page(&self, link: Link, uri: &Uri) -> Result<Response<ApiBody>, ApiError> {
         match the_field(uri.query().unwrap_or_default().as_bytes(), "token") {
-            Some(token) => self.pages.ask(link, &token),
+            Some(token) => self.pages.ask(self.link_with(link, &token), &token),
             None => self.pages.refused(link, &AuthError::LinkInvalid.into()),
         }
     }
@@ -180,6 +191,14 @@ impl AuthApi {
         let token = press.token.as_str();
         match (link, press.password) {
             (Link::VerifyEmail, _) => self.auth.verify_email(token, context).await?,
+            (Link::ConfirmSignUp, Some(password)) => {
+                // It costs a hash, which only the token tells.
+                self.spend(Limited::LogIn, context)?;
+                let enrollment = self.enrollment()?;
+                enrollment
+                    .complete_sign_up(token, password, context)
+                    .await?;
+            }
             (Link::AcceptInvitation, Some(password)) => {
                 let login = Login::new(press.username, password);
                 let enrollment = self.enrollment()?;
@@ -189,7 +208,7 @@ impl AuthApi {
                 let account = self.account()?;
                 account.reset_password(token, password, context).await?;
             }
-            (Link::AcceptInvitation | Link::ResetPassword, None) => {
+            (Link::ConfirmSignUp | Link::AcceptInvitation | Link::ResetPassword, None) => {
                 return Err(AuthError::LinkInvalid.into());
             }
             (Link::ConfirmEmailChange, _) => {
@@ -212,8 +231,9 @@ pub(super) struct Again {
 }
 
 impl Link {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::VerifyEmail,
+        Self::ConfirmSignUp,
         Self::AcceptInvitation,
         Self::ResetPassword,
         Self::ConfirmEmailChange,
@@ -224,6 +244,7 @@ impl Link {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify_email",
+            Self::ConfirmSignUp => "confirm_sign_up",
             Self::AcceptInvitation => "accept_invitation",
             Self::ResetPassword => "reset_password",
             Self::ConfirmEmailChange => "confirm_email_change",
@@ -236,24 +257,37 @@ impl Link {
         self == Self::AcceptInvitation
     }
 
-    /// Whether its page asks for a password.
-    pub(super) fn asks_password(self) -> bool {
+    /// Whether its page asks for a new password.
+    pub(super) fn asks_new_password(self) -> bool {
         matches!(self, Self::AcceptInvitation | Self::ResetPassword)
+    }
+
+    /// Whether its page asks for a password that was chosen before.
+    pub(super) fn asks_known_password(self) -> bool {
+        self == Self::ConfirmSignUp
+    }
+
+    /// Whether its page asks for a password, new or not.
+    pub(super) fn asks_password(self) -> bool {
+        self.asks_new_password() || self.asks_known_password()
     }
 
     const fn budget(self) -> Limited {
         match self {
             // It costs a hash, as a login does.
             Self::AcceptInvitation | Self::ResetPassword => Limited::LogIn,
-            Self::VerifyEmail | Self::ConfirmEmailChange | Self::UndoEmailChange => {
-                Limited::VerifyEmail
-            }
+            Self::VerifyEmail
+            | Self::ConfirmSignUp
+            | Self::ConfirmEmailChange
+            | Self::UndoEmailChange => Limited::VerifyEmail,
         }
     }
 
     fn done(self) -> Response<ApiBody> {
         match self {
-            Self::VerifyEmail => response::serialized(StatusCode::OK, &SUCCESS),
+            Self::VerifyEmail | Self::ConfirmSignUp => {
+                response::serialized(StatusCode::OK, &SUCCESS)
+            }
             Self::AcceptInvitation => response::serialized(StatusCode::CREATED, &SUCCESS),
             _ => response::bare(StatusCode::NO_CONTENT, ""),
         }
@@ -268,6 +302,20 @@ pub(super) fn the_field<'a>(pairs: &'a [u8], name: &str) -> Option<Cow<'a, str>>
     match (values.next(), values.next()) {
         (Some(value), None) if !value.is_empty() => Some(value),
         _ => None,
+    }
+}
+
+/// The password that was typed on the page; a new one was typed twice.
+fn typed_password(link: Link, form: &[u8]) -> Result<Password, &'static str> {
+    let typed = ["password", "repeated"].map(|name| the_field(form, name).map(wiped));
+    match typed {
+        [Some(password), _] if link.asks_known_password() => Ok(Password::new(password.as_str())),
+        [None, _] if link.asks_known_password() => Err("Type the password."),
+        [Some(password), Some(repeated)] if *password == *repeated => {
+            Ok(Password::new(password.as_str()))
+        }
+        [Some(_), Some(_)] => Err("The two passwords are not the same."),
+        _ => Err("Type the new password twice."),
     }
 }
 
@@ -292,6 +340,17 @@ pub(super) mod described {
     struct LinkToken {
         /// The `token` of the link's query.
         token: String,
+    }
+
+    /// What the link in a mail carries, and the password of a sign-up.
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "the request is read field by field")]
+    struct Confirmation {
+        /// The `token` of the link's query.
+        token: String,
+        /// With the link of a sign-up: the password that was chosen then.
+        #[schema(format = Password, nullable = false)]
+        password: Option<String>,
     }
 
     /// What the link in a mail carries, and the new password.
@@ -351,7 +410,9 @@ pub(super) mod described {
 
     pub(in crate::api) fn page(link: Link) -> Described {
         let (id, summary) = match link {
-            Link::VerifyEmail => ("showVerification", "The page to verify an address"),
+            Link::VerifyEmail | Link::ConfirmSignUp => {
+                ("showVerification", "The page to verify an address")
+            }
             Link::AcceptInvitation => ("showInvitation", "The page to accept an invitation"),
             Link::ResetPassword => ("showPasswordReset", "The page to choose a new password"),
             Link::ConfirmEmailChange => ("showEmailChange", "The page to confirm a new address"),
@@ -376,10 +437,12 @@ pub(super) mod described {
 
     pub(in crate::api) fn press(link: Link) -> Described {
         let (id, summary, description) = match link {
-            Link::VerifyEmail => (
+            Link::VerifyEmail | Link::ConfirmSignUp => (
                 "verifyEmail",
                 "Verify an address",
-                "The user can log in from then on.",
+                "The user can log in from then on. The link of a sign-up also takes the password that was \
+                 chosen then, makes the account, and ends all other sign-ups with the address; it stays \
+                 good if the password is wrong.",
             ),
             Link::AcceptInvitation => (
                 "acceptInvitation",
@@ -416,11 +479,17 @@ pub(super) mod described {
             );
         let token = json!({"token": "avt_AZq3T1y0c0mE"});
         match link {
-            Link::VerifyEmail => described
-                .takes::<LinkToken>(token)
-                .or_form::<LinkToken>()
+            Link::VerifyEmail | Link::ConfirmSignUp => described
+                .takes::<Confirmation>(token)
+                .or_form::<Confirmation>()
                 .answers::<Success>(200, "It is done; a page, to the page's form.", success())
-                .refuses([AuthError::UsernameTaken, AuthError::EmailTaken]),
+                .refuses([
+                    AuthError::InvalidCredentials,
+                    AuthError::RegistrationClosed,
+                    AuthError::UsernameTaken,
+                    AuthError::EmailTaken,
+                    Described::overloaded(),
+                ]),
             Link::AcceptInvitation => described
                 .takes::<Acceptance>(json!({
                     "token": "ait_AZq3T1y0c0mE",

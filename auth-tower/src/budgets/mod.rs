@@ -3,11 +3,11 @@
 //! A budget is so many requests at once, and one more after each interval (GCRA, a leaky bucket).
 //! Every client [network](auth_core::ClientNetwork), an IPv4 address or a /64 of IPv6, has one of
 //! each kind. A request beyond it is answered with 429 `too_many_attempts` and `Retry-After`, before
-//! its body is read or the service asked:
+//! its body is read or the service asked; that a request completes a sign-up only its body tells:
 //!
 //! | budget | at once | then one every |
 //! |---|---|---|
-//! | log in, or change the password | 100 | second |
+//! | log in, change the password, or complete a sign-up | 100 | second |
 //! | refresh | 600 | 50 ms |
 //! | log out | 600 | 50 ms |
 //! | verify an e-mail address | 100 | second |
@@ -118,7 +118,7 @@ impl Default for RequestBudgets {
 }
 
 impl RequestBudgets {
-    /// Replaces the budget of logins, good and failed ones.
+    /// Replaces the budget of logins, good and failed ones, and of whatever else takes a password.
     #[must_use]
     pub const fn with_log_in(mut self, budget: Budget) -> Self {
         self.log_in = budget;

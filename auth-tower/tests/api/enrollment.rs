@@ -7,8 +7,8 @@ use crate::support::{EXPIRED, GOOD, Scripted, alice, api, error, json, post, req
 use async_trait::async_trait;
 use auth_core::store::EnrollmentId;
 use auth_core::{
-    Administrator, AuthError, Enrollment, FieldErrors, Login, Registration, RegistrationMode,
-    RequestContext, TakenNames,
+    Administrator, AuthError, Enrollment, FieldErrors, Login, Password, Registration,
+    RegistrationMode, RequestContext, TakenNames,
 };
 use auth_tower::AuthApi;
 use auth_tower::budgets::{Budget, RequestBudgets};
@@ -17,6 +17,7 @@ use http::Request;
 use http_body_util::Full;
 
 const REGISTER: &str = "/api/register/";
+const VERIFY: &str = "/api/register/verify/";
 const INVITE: &str = "/api/register/invite/";
 const ACCEPT: &str = "/api/register/accept/";
 const SUCCESS: &str = r#"{"is_error":0,"message":"success"}"#;
@@ -70,6 +71,15 @@ impl Enrollment for Desk {
         self.answer(format!("sign_up {name} {} {email}", password.expose()))
     }
 
+    async fn complete_sign_up(
+        &self,
+        token: &str,
+        password: Password,
+        _: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.answer(format!("complete {token} {}", password.expose()))
+    }
+
     async fn invite(
         &self,
         by: Administrator,
@@ -99,7 +109,11 @@ fn enrolling(desk: &Arc<Desk>) -> AuthApi {
 }
 
 fn form(body: &'static str) -> Request<Full<Bytes>> {
-    let request = request("POST", ACCEPT).map(|_| Full::from(body));
+    form_at(ACCEPT, body)
+}
+
+fn form_at(path: &str, body: &'static str) -> Request<Full<Bytes>> {
+    let request = request("POST", path).map(|_| Full::from(body));
     with(request, "content-type", "application/x-www-form-urlencoded")
 }
 
@@ -211,6 +225,123 @@ async fn s5_8_who_signs_up_too_often_is_refused_before_the_body_is_read() {
         statuses.push(answer.lines().next().unwrap().to_owned());
     }
     assert_eq!(statuses, ["201", "429", "429"]);
+    assert_eq!(desk.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn fault_c3_the_link_of_a_sign_up_takes_its_password() {
+    let desk = Desk::new(OPEN);
+    let service: Arc<Scripted> = Arc::default();
+    let api = api(&service).with_enrollment(Arc::<Desk>::clone(&desk));
+    let body = r#"{"token":"ast_a","password":"a long one"}"#;
+    let answer = send(api.clone(), post(VERIFY, body)).await;
+    assert_eq!(answer, json(200, &[], SUCCESS));
+    let filled = form_at(VERIFY, "token=ast_a&password=a+long+one");
+    let answer = send(api.clone(), filled).await;
+    assert!(answer.starts_with("200\n"), "{answer}");
+    assert!(
+        answer.contains("<h1>Your account is set up</h1>"),
+        "{answer}"
+    );
+    assert_eq!(desk.calls(), ["complete ast_a a long one"; 2]);
+
+    for body in [
+        r#"{"token":"ast_a"}"#,
+        r#"{"token":"ast_a","password":null}"#,
+    ] {
+        let answer = send(api.clone(), post(VERIFY, body)).await;
+        assert!(answer.starts_with("400\n"), "{answer}");
+        assert!(answer.contains(r#""errors":{"password":["#), "{answer}");
+    }
+    for body in ["token=ast_a", "token=ast_a&password="] {
+        let answer = send(api.clone(), form_at(VERIFY, body)).await;
+        assert!(answer.starts_with("400\n"), "{answer}");
+        assert!(answer.contains("<li>Type the password.</li>"), "{answer}");
+    }
+    assert_eq!(desk.calls().len(), 2);
+
+    // A user whom a superuser registered has nothing to type, whatever is sent.
+    let body = r#"{"token":"avt_a","password":7}"#;
+    let answer = send(api.clone(), post(VERIFY, body)).await;
+    assert_eq!(answer, json(200, &[], SUCCESS));
+    let answer = send(api, form_at(VERIFY, "token=avt_a")).await;
+    assert!(answer.starts_with("200\n"), "{answer}");
+    assert_eq!(service.calls(), ["verify_email avt_a"; 2]);
+    assert_eq!(desk.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn fault_c3_the_page_of_a_sign_up_asks_for_its_password() {
+    let desk = Desk::new(OPEN);
+    let shown = request("GET", &format!("{VERIFY}?token=ast_%3Cb%3E"));
+    let answer = send(enrolling(&desk), shown).await;
+    assert!(answer.starts_with("200\n"), "{answer}");
+    for part in [
+        "<h1>Finish setting up your account</h1>",
+        r#"name="token" value="ast_&lt;b&gt;">"#,
+        r#"<label for="password">Password</label>"#,
+        r#"<input id="password" name="password" type="password" autocomplete="current-password""#,
+    ] {
+        assert!(answer.contains(part), "{part}: {answer}");
+    }
+    for part in ["repeated", "<script", "role=\"alert\"", "autofocus"] {
+        assert!(!answer.contains(part), "{part}: {answer}");
+    }
+    let shown = request("GET", &format!("{VERIFY}?token=avt_a"));
+    let answer = send(enrolling(&desk), shown).await;
+    assert!(!answer.contains("\"password\""), "{answer}");
+
+    let wrong: Outcome = || Err(AuthError::InvalidCredentials);
+    let desk = Desk::ending(OPEN, wrong);
+    let filled = form_at(VERIFY, "token=ast_a&password=secret1");
+    let answer = send(enrolling(&desk), filled).await;
+    assert!(answer.starts_with("401\n"), "{answer}");
+    for part in [
+        "<li>That is not the password of this sign-up.</li>",
+        r#"name="token" value="ast_a""#,
+        r#"aria-invalid="true" aria-describedby="problems" autofocus"#,
+    ] {
+        assert!(answer.contains(part), "{part}: {answer}");
+    }
+    assert!(!answer.contains("secret1"), "{answer}");
+    let body = r#"{"token":"ast_a","password":"secret1"}"#;
+    let answer = send(enrolling(&desk), post(VERIFY, body)).await;
+    assert!(
+        answer.starts_with("401\n") && answer.contains("invalid_credentials"),
+        "{answer}"
+    );
+
+    let late: Outcome = || Err(AuthError::UsernameTaken);
+    let filled = form_at(VERIFY, "token=ast_a&password=secret1");
+    let answer = send(enrolling(&Desk::ending(OPEN, late)), filled).await;
+    assert!(answer.starts_with("409\n"), "{answer}");
+    assert!(
+        answer.contains("<h1>This name is taken</h1>") && !answer.contains("<form"),
+        "{answer}"
+    );
+}
+
+/// It costs a hash, so that it is limited as logins are.
+#[tokio::test]
+async fn s5_8_who_tries_passwords_of_sign_ups_too_often_is_refused() {
+    let once = Budget::new(
+        std::num::NonZeroU32::MIN,
+        std::time::Duration::from_secs(3600),
+    );
+    let budgets = RequestBudgets::default().with_log_in(once);
+    let desk = Desk::new(OPEN);
+    let api = enrolling(&desk).with_request_budgets(budgets);
+    let context = RequestContext::default().with_client([192, 0, 2, 7].into());
+    let sign_up = r#"{"token":"ast_a","password":"a long one"}"#;
+    let other = r#"{"token":"avt_a"}"#;
+    let mut statuses = Vec::new();
+    for body in [other, sign_up, sign_up, other] {
+        let mut request = post(VERIFY, body);
+        request.extensions_mut().insert(context.clone());
+        let answer = send(api.clone(), request).await;
+        statuses.push(answer.lines().next().unwrap().to_owned());
+    }
+    assert_eq!(statuses, ["200", "200", "429", "200"]);
     assert_eq!(desk.calls().len(), 1);
 }
 

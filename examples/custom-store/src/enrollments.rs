@@ -1,13 +1,24 @@
 //! Enrollments.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore, NewMail, NewUser, StoreError,
+    Enrollee, EnrollmentId, EnrollmentOrigin, EnrollmentStore, NewMail, NewUser, Placement,
+    StoreError,
 };
 use auth_core::{EmailAddress, PasswordHash, Timestamp};
 
-use crate::MemoryStore;
+use crate::{MemoryStore, Tables};
+
+impl Tables {
+    fn enrollments_of(&self, email: &EmailAddress) -> Vec<Enrollee> {
+        let all = self.enrollments.values();
+        let of_address = all.filter(|enrollment| enrollment.email.key() == email.key());
+        of_address.cloned().collect()
+    }
+}
 
 #[async_trait]
 impl EnrollmentStore for MemoryStore {
@@ -18,24 +29,30 @@ impl EnrollmentStore for MemoryStore {
         event: &AuditEvent,
     ) -> Result<(), StoreError> {
         let mut tables = self.lock();
-        let key = enrollment.email.key().to_owned();
-        tables.enrollments.insert(key, enrollment.clone());
+        let others = tables.enrollments_of(&enrollment.email);
+        match enrollment.place_among(&others) {
+            Placement::Beside => {
+                tables.enrollments.insert(enrollment.id, enrollment.clone());
+            }
+            Placement::InPlaceOf(other) => {
+                tables.enrollments.remove(&other);
+                tables.enrollments.insert(enrollment.id, enrollment.clone());
+            }
+            Placement::Nowhere => {}
+        }
         tables.insert_mail(mail);
         tables.events.insert(event.id, event.clone());
         Ok(())
     }
 
     async fn find_enrollment(&self, id: EnrollmentId) -> Result<Option<Enrollee>, StoreError> {
-        let tables = self.lock();
-        let mut all = tables.enrollments.values();
-        Ok(all.find(|enrollment| enrollment.id == id).cloned())
+        Ok(self.lock().enrollments.get(&id).cloned())
     }
 
-    async fn find_enrollment_of(
-        &self,
-        email: &EmailAddress,
-    ) -> Result<Option<Enrollee>, StoreError> {
-        Ok(self.lock().enrollments.get(email.key()).cloned())
+    async fn find_enrollments_of(&self, email: &EmailAddress) -> Result<Vec<Enrollee>, StoreError> {
+        let mut found = self.lock().enrollments_of(email);
+        found.sort_by_key(|enrollment| Reverse((enrollment.begun_at, enrollment.id)));
+        Ok(found)
     }
 
     async fn complete_enrollment(
@@ -45,9 +62,9 @@ impl EnrollmentStore for MemoryStore {
         event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         let mut tables = self.lock();
-        let pending =
-            |enrollment: &&Enrollee| enrollment.id == id && enrollment.completed_at.is_none();
-        let Some(mut enrollment) = tables.enrollments.values().find(pending).cloned() else {
+        let found = tables.enrollments.get(&id).cloned();
+        let pending = found.filter(|enrollment| enrollment.completed_at.is_none());
+        let Some(mut enrollment) = pending else {
             return Ok(false);
         };
         tables.insert_user(user, event.at)?;
@@ -55,8 +72,10 @@ impl EnrollmentStore for MemoryStore {
         if let EnrollmentOrigin::SignUp { password_hash, .. } = &mut enrollment.origin {
             *password_hash = PasswordHash::from_stored("!");
         }
-        let key = enrollment.email.key().to_owned();
-        tables.enrollments.insert(key, enrollment);
+        for other in tables.enrollments_of(&enrollment.email) {
+            tables.enrollments.remove(&other.id);
+        }
+        tables.enrollments.insert(id, enrollment);
         tables.events.insert(event.id, event.clone());
         Ok(true)
     }
@@ -68,7 +87,7 @@ impl EnrollmentStore for MemoryStore {
         old.sort_by_key(|enrollment| enrollment.expires_at);
         let removed = old.iter().take(limit as usize);
         Ok(removed
-            .filter_map(|enrollment| tables.enrollments.remove(enrollment.email.key()))
+            .filter_map(|enrollment| tables.enrollments.remove(&enrollment.id))
             .count() as u64)
     }
 }

@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
-    ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, Enrollee, EventFilter,
-    EventStore, NewMail, NewSession, NewUser, OutboxStore, Revoked, SessionRotation, SessionStore,
-    Store, StoreError, ThrottleKey, TryRecord, UserFilter, UserStore,
+    ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, Enrollee, EnrollmentId,
+    EventFilter, EventStore, NewMail, NewSession, NewUser, OutboxStore, Revoked, SessionRotation,
+    SessionStore, Store, StoreError, ThrottleKey, TryRecord, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -38,8 +38,7 @@ struct Tables {
     outbox: HashMap<Uuid, MailRow>,
     events: BTreeMap<Uuid, AuditEvent>,
     email_changes: BTreeMap<EmailChangeId, EmailChange>,
-    /// By the key of the address.
-    enrollments: HashMap<String, Enrollee>,
+    enrollments: HashMap<EnrollmentId, Enrollee>,
     leases: HashMap<String, Timestamp>,
     revocations: watch::Sender<Vec<Revocation>>,
     tries: HashMap<ThrottleKey, TryRecord>,

@@ -315,8 +315,8 @@ impl EnrollmentStore for Outbox {
         unreachable!()
     }
 
-    async fn find_enrollment_of(&self, _: &EmailAddress) -> Result<Option<Enrollee>, StoreError> {
-        Ok(None)
+    async fn find_enrollments_of(&self, _: &EmailAddress) -> Result<Vec<Enrollee>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn complete_enrollment(

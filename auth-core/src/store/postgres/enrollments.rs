@@ -36,10 +36,7 @@ impl EnrollmentStore for PostgresStore {
             .await
     }
 
-    async fn find_enrollment_of(
-        &self,
-        email: &EmailAddress,
-    ) -> Result<Option<Enrollee>, StoreError> {
+    async fn find_enrollments_of(&self, email: &EmailAddress) -> Result<Vec<Enrollee>, StoreError> {
         self.read(email.clone(), |connection, email| {
             Box::pin(select_of(connection, email))
         })
@@ -71,39 +68,71 @@ impl EnrollmentStore for PostgresStore {
     }
 }
 
+/// The rows that compete with it are locked, and never replaced by others, so that whoever waits for
+/// one reads what it has become. A slot that somebody else has taken meanwhile is found out by its key:
+/// then the rows are read again.
 async fn begin(
     connection: &mut PgConnection,
     enrollment: &Enrollee,
     mail: &NewMail,
     event: &AuditEvent,
 ) -> Result<End<()>, Error> {
-    let credentials = enrollment.origin.credentials();
-    sqlx::query(
-        "INSERT INTO auth_enrollments
-             (email_key, id, email, username, username_canonical, password_hash,
-              invited_by, begun_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (email_key) DO UPDATE
-         SET id = excluded.id, email = excluded.email, username = excluded.username,
-             username_canonical = excluded.username_canonical,
-             password_hash = excluded.password_hash, invited_by = excluded.invited_by,
-             begun_at = excluded.begun_at, expires_at = excluded.expires_at,
-             completed_at = NULL",
+    while !put(connection, enrollment).await? {}
+    outbox::enqueue(&mut *connection, mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(()))
+}
+
+/// Returns whether the enrollment is where it belongs.
+async fn put(connection: &mut PgConnection, enrollment: &Enrollee) -> Result<bool, Error> {
+    let rows = sqlx::query(
+        "SELECT slot, email_key, id, email, username, username_canonical, password_hash, source,
+                invited_by, begun_at, expires_at, completed_at
+         FROM auth_enrollments
+         WHERE email_key = $1 AND (slot = 0) = $2
+         ORDER BY slot
+         FOR UPDATE",
     )
     .bind(enrollment.email.key())
+    .bind(enrollment.origin.source().is_none())
+    .fetch_all(&mut *connection)
+    .await?;
+    let others = rows.iter().map(enrollee).collect::<Result<Vec<_>, _>>()?;
+    let slots = rows.iter().map(|row| row.try_get("slot"));
+    let slots = slots.collect::<Result<Vec<_>, _>>()?;
+    let Some((slot, replaced)) = stored::slot(enrollment, &slots, &others) else {
+        return Ok(true);
+    };
+    let credentials = enrollment.origin.credentials();
+    let source = enrollment.origin.source();
+    let put = sqlx::query(
+        "INSERT INTO auth_enrollments
+             (email_key, slot, id, email, username, username_canonical, password_hash, source,
+              invited_by, begun_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (email_key, slot) DO UPDATE
+         SET id = excluded.id, email = excluded.email, username = excluded.username,
+             username_canonical = excluded.username_canonical,
+             password_hash = excluded.password_hash, source = excluded.source,
+             invited_by = excluded.invited_by, begun_at = excluded.begun_at,
+             expires_at = excluded.expires_at, completed_at = NULL
+         WHERE auth_enrollments.id = $12",
+    )
+    .bind(enrollment.email.key())
+    .bind(slot)
     .bind(enrollment.id.as_uuid())
     .bind(enrollment.email.as_str())
     .bind(credentials.map(|(username, _)| username.as_str()))
     .bind(credentials.map(|(username, _)| username.canonical()))
     .bind(credentials.map(|(_, hash)| hash.as_stored()))
+    .bind(source.map(|source| source.as_uuid()))
     .bind(enrollment.origin.invited_by().map(|by| by.as_uuid()))
     .bind(rows::to_sql(enrollment.begun_at)?)
     .bind(rows::to_sql(enrollment.expires_at)?)
-    .execute(&mut *connection)
+    .bind(replaced.map(|replaced| replaced.as_uuid()))
+    .execute(connection)
     .await?;
-    outbox::enqueue(&mut *connection, mail).await?;
-    events::insert(&mut *connection, event).await?;
-    Ok(End::Commit(()))
+    Ok(put.rows_affected() == 1)
 }
 
 async fn select(
@@ -111,7 +140,7 @@ async fn select(
     id: EnrollmentId,
 ) -> Result<Option<Enrollee>, Error> {
     sqlx::query(
-        "SELECT email_key, id, email, username, username_canonical, password_hash,
+        "SELECT email_key, id, email, username, username_canonical, password_hash, source,
                 invited_by, begun_at, expires_at, completed_at
          FROM auth_enrollments
          WHERE id = $1",
@@ -127,19 +156,20 @@ async fn select(
 async fn select_of(
     connection: &mut PgConnection,
     email: &EmailAddress,
-) -> Result<Option<Enrollee>, Error> {
+) -> Result<Vec<Enrollee>, Error> {
     sqlx::query(
-        "SELECT email_key, id, email, username, username_canonical, password_hash,
+        "SELECT email_key, id, email, username, username_canonical, password_hash, source,
                 invited_by, begun_at, expires_at, completed_at
          FROM auth_enrollments
-         WHERE email_key = $1",
+         WHERE email_key = $1
+         ORDER BY begun_at DESC, id DESC",
     )
     .bind(email.key())
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?
-    .as_ref()
+    .iter()
     .map(enrollee)
-    .transpose()
+    .collect()
 }
 
 fn enrollee(row: &PgRow) -> Result<Enrollee, Error> {
@@ -147,6 +177,7 @@ fn enrollee(row: &PgRow) -> Result<Enrollee, Error> {
         row.try_get("username")?,
         row.try_get("username_canonical")?,
         row.try_get("password_hash")?,
+        row.try_get::<Option<Uuid>, _>("source")?,
         row.try_get::<Option<Uuid>, _>("invited_by")?,
     );
     Ok(Enrollee {
@@ -161,14 +192,24 @@ fn enrollee(row: &PgRow) -> Result<Enrollee, Error> {
     })
 }
 
-/// The enrollment's row is locked first: of two uses at once the second waits for it, and then finds
-/// it completed.
+/// The rows of the address are locked first, in the order in which others lock them: of two uses at
+/// once the second waits, and then finds the enrollment completed, or gone.
 async fn complete(
     connection: &mut PgConnection,
     id: EnrollmentId,
     user: &NewUser,
     event: &AuditEvent,
 ) -> Result<End<Change>, Error> {
+    sqlx::query(
+        "SELECT slot
+         FROM auth_enrollments
+         WHERE email_key = (SELECT email_key FROM auth_enrollments WHERE id = $1)
+         ORDER BY slot
+         FOR UPDATE",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *connection)
+    .await?;
     // No password verifies against the mark that takes the place of a hash.
     let completed = sqlx::query(
         "UPDATE auth_enrollments
@@ -187,6 +228,13 @@ async fn complete(
     if email_changes::has_reserved_address(connection, user.user.id, event.at).await? {
         return Ok(Change::EmailReserved.into());
     }
+    sqlx::query(
+        "DELETE FROM auth_enrollments
+         WHERE email_key = (SELECT email_key FROM auth_enrollments WHERE id = $1) AND id <> $1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *connection)
+    .await?;
     events::insert(&mut *connection, event).await?;
     Ok(Change::done().into())
 }
@@ -198,8 +246,8 @@ async fn delete(
 ) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_enrollments
-         WHERE email_key IN (
-             SELECT email_key
+         WHERE id IN (
+             SELECT id
              FROM auth_enrollments
              WHERE expires_at < $1
              ORDER BY expires_at

@@ -93,6 +93,11 @@ fn migrations() -> Vec<Migration> {
             "token_epochs",
             include_str!("../../../migrations/postgres/0017_token_epochs.sql"),
         ),
+        stored::migration(
+            18,
+            "sign_ups",
+            include_str!("../../../migrations/postgres/0018_sign_ups.sql"),
+        ),
     ]
 }
 

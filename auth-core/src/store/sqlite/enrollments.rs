@@ -32,10 +32,7 @@ impl EnrollmentStore for SqliteStore {
             .await
     }
 
-    async fn find_enrollment_of(
-        &self,
-        email: &EmailAddress,
-    ) -> Result<Option<Enrollee>, StoreError> {
+    async fn find_enrollments_of(&self, email: &EmailAddress) -> Result<Vec<Enrollee>, StoreError> {
         self.read(email.clone(), |connection, email| {
             Box::pin(select_of(connection, email))
         })
@@ -70,33 +67,60 @@ async fn begin(
     mail: &NewMail,
     event: &AuditEvent,
 ) -> Result<End<()>, Error> {
-    let credentials = enrollment.origin.credentials();
-    sqlx::query(
-        "INSERT INTO auth_enrollments
-             (email_key, id, email, username, username_canonical, password_hash,
-              invited_by, begun_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (email_key) DO UPDATE
-         SET id = excluded.id, email = excluded.email, username = excluded.username,
-             username_canonical = excluded.username_canonical,
-             password_hash = excluded.password_hash, invited_by = excluded.invited_by,
-             begun_at = excluded.begun_at, expires_at = excluded.expires_at,
-             completed_at = NULL",
+    put(connection, enrollment).await?;
+    outbox::enqueue(&mut *connection, mail).await?;
+    events::insert(&mut *connection, event).await?;
+    Ok(End::Commit(()))
+}
+
+async fn put(connection: &mut SqliteConnection, enrollment: &Enrollee) -> Result<(), Error> {
+    let rows = sqlx::query(
+        "SELECT slot, email_key, id, email, username, username_canonical, password_hash, source,
+                invited_by, begun_at, expires_at, completed_at
+         FROM auth_enrollments
+         WHERE email_key = ?1 AND (slot = 0) = ?2
+         ORDER BY slot",
     )
     .bind(enrollment.email.key())
+    .bind(enrollment.origin.source().is_none())
+    .fetch_all(&mut *connection)
+    .await?;
+    let others = rows.iter().map(enrollee).collect::<Result<Vec<_>, _>>()?;
+    let slots = rows.iter().map(|row| row.try_get("slot"));
+    let slots = slots.collect::<Result<Vec<_>, _>>()?;
+    let Some((slot, replaced)) = stored::slot(enrollment, &slots, &others) else {
+        return Ok(());
+    };
+    let credentials = enrollment.origin.credentials();
+    let source = enrollment.origin.source();
+    sqlx::query(
+        "INSERT INTO auth_enrollments
+             (email_key, slot, id, email, username, username_canonical, password_hash, source,
+              invited_by, begun_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (email_key, slot) DO UPDATE
+         SET id = excluded.id, email = excluded.email, username = excluded.username,
+             username_canonical = excluded.username_canonical,
+             password_hash = excluded.password_hash, source = excluded.source,
+             invited_by = excluded.invited_by, begun_at = excluded.begun_at,
+             expires_at = excluded.expires_at, completed_at = NULL
+         WHERE auth_enrollments.id = ?12",
+    )
+    .bind(enrollment.email.key())
+    .bind(slot)
     .bind(enrollment.id.as_uuid())
     .bind(enrollment.email.as_str())
     .bind(credentials.map(|(username, _)| username.as_str()))
     .bind(credentials.map(|(username, _)| username.canonical()))
     .bind(credentials.map(|(_, hash)| hash.as_stored()))
+    .bind(source.map(|source| source.as_uuid()))
     .bind(enrollment.origin.invited_by().map(|by| by.as_uuid()))
     .bind(enrollment.begun_at.unix_micros())
     .bind(enrollment.expires_at.unix_micros())
-    .execute(&mut *connection)
-    .await?;
-    outbox::enqueue(&mut *connection, mail).await?;
-    events::insert(&mut *connection, event).await?;
-    Ok(End::Commit(()))
+    .bind(replaced.map(|replaced| replaced.as_uuid()))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn select(
@@ -104,7 +128,7 @@ async fn select(
     id: EnrollmentId,
 ) -> Result<Option<Enrollee>, Error> {
     sqlx::query(
-        "SELECT email_key, id, email, username, username_canonical, password_hash,
+        "SELECT email_key, id, email, username, username_canonical, password_hash, source,
                 invited_by, begun_at, expires_at, completed_at
          FROM auth_enrollments
          WHERE id = ?1",
@@ -120,19 +144,20 @@ async fn select(
 async fn select_of(
     connection: &mut SqliteConnection,
     email: &EmailAddress,
-) -> Result<Option<Enrollee>, Error> {
+) -> Result<Vec<Enrollee>, Error> {
     sqlx::query(
-        "SELECT email_key, id, email, username, username_canonical, password_hash,
+        "SELECT email_key, id, email, username, username_canonical, password_hash, source,
                 invited_by, begun_at, expires_at, completed_at
          FROM auth_enrollments
-         WHERE email_key = ?1",
+         WHERE email_key = ?1
+         ORDER BY begun_at DESC, id DESC",
     )
     .bind(email.key())
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?
-    .as_ref()
+    .iter()
     .map(enrollee)
-    .transpose()
+    .collect()
 }
 
 fn enrollee(row: &SqliteRow) -> Result<Enrollee, Error> {
@@ -140,6 +165,7 @@ fn enrollee(row: &SqliteRow) -> Result<Enrollee, Error> {
         row.try_get("username")?,
         row.try_get("username_canonical")?,
         row.try_get("password_hash")?,
+        row.try_get::<Option<Uuid>, _>("source")?,
         row.try_get::<Option<Uuid>, _>("invited_by")?,
     );
     Ok(Enrollee {
@@ -178,6 +204,13 @@ async fn complete(
     if email_changes::has_reserved_address(connection, user.user.id, event.at).await? {
         return Ok(Change::EmailReserved.into());
     }
+    sqlx::query(
+        "DELETE FROM auth_enrollments
+         WHERE email_key = (SELECT email_key FROM auth_enrollments WHERE id = ?1) AND id <> ?1",
+    )
+    .bind(id.as_uuid())
+    .execute(&mut *connection)
+    .await?;
     events::insert(&mut *connection, event).await?;
     Ok(Change::done().into())
 }
@@ -189,8 +222,8 @@ async fn delete(
 ) -> Result<u64, Error> {
     let deleted = sqlx::query(
         "DELETE FROM auth_enrollments
-         WHERE email_key IN (
-             SELECT email_key
+         WHERE id IN (
+             SELECT id
              FROM auth_enrollments
              WHERE expires_at < ?1
              ORDER BY expires_at

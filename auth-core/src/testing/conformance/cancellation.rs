@@ -11,7 +11,7 @@ use super::fixtures::{
 };
 use crate::store::{
     AccountChange, Admission, Enrollee, EnrollmentId, EnrollmentOrigin, NewEmailChange, NewSession,
-    NewUser, SessionRotation, Store, ThrottleKey, TryBudget,
+    NewUser, SessionRotation, SignUpSource, Store, ThrottleKey, TryBudget,
 };
 use crate::{Generation, RevocationReason, SessionId};
 
@@ -178,6 +178,7 @@ pub async fn s19_1_sign_ups_and_mails_that_are_cut_off_leave_nothing_behind(stor
             let origin = EnrollmentOrigin::SignUp {
                 username: user.user.username.clone(),
                 password_hash: hash("hash"),
+                source: SignUpSource::from_uuid(id.as_uuid()),
             };
             let until = now() + LEASE;
             let enrollee = Enrollee::new(id, user.user.email.clone(), origin, now(), until);

@@ -3,25 +3,56 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::fixtures::{
     CROWD, address, claim_all, create, create_verified, event, event_at, hash, new_user, now, race,
     user_with_address,
 };
 use crate::mail::MailKind;
 use crate::store::{
-    Enrollee, EnrollmentId, EnrollmentOrigin, EventFilter, NewEmailChange, NewMail, NewUser, Store,
-    StoreError,
+    Enrollee, EnrollmentId, EnrollmentOrigin, EventFilter, NewEmailChange, NewMail, NewUser,
+    SignUpSource, Store, StoreError,
 };
 use crate::{Timestamp, UserId};
 
+const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Somebody signs up, from a network from which nobody else does.
 fn signed_up(name: &str, email: &str) -> Enrollee {
+    signed_up_from(EnrollmentId::generate().as_uuid(), name, email)
+}
+
+fn signed_up_from(source: Uuid, name: &str, email: &str) -> Enrollee {
     let origin = EnrollmentOrigin::SignUp {
         username: name.parse().unwrap(),
         password_hash: hash(&format!("{name}'s hash")),
+        source: SignUpSource::from_uuid(source),
     };
     enrollee(email, origin, now() + DAY)
+}
+
+/// The same at another time.
+fn begun_at(enrollment: Enrollee, begun_at: Timestamp) -> Enrollee {
+    Enrollee {
+        begun_at,
+        ..enrollment
+    }
+}
+
+fn invited(email: &str) -> Enrollee {
+    enrollee(
+        email,
+        EnrollmentOrigin::Invitation { by: None },
+        now() + DAY,
+    )
+}
+
+/// The enrollments of an address, the newest first.
+async fn of_address(store: &Arc<dyn Store>, email: &str) -> Vec<EnrollmentId> {
+    let found = store.find_enrollments_of(&address(email)).await.unwrap();
+    found.iter().map(|enrollment| enrollment.id).collect()
 }
 
 fn enrollee(email: &str, origin: EnrollmentOrigin, expires_at: Timestamp) -> Enrollee {
@@ -82,39 +113,149 @@ pub async fn finds_an_enrollment_as_it_was_begun(store: Arc<dyn Store>) {
         begin(&store, &enrollment).await;
         assert_same(find(&store, enrollment.id).await, &enrollment);
         let email = address(&enrollment.email.as_str().to_uppercase());
-        let found = store.find_enrollment_of(&email).await.unwrap();
-        assert_same(found, &enrollment);
+        let found = store.find_enrollments_of(&email).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_same(found.into_iter().next(), &enrollment);
         let owed = claim_all(&store, now()).await;
         let about: Vec<_> = owed.iter().map(|mail| mail.about).collect();
         assert_eq!(about, [Some(enrollment.id.as_uuid())]);
     }
     assert_eq!(count_events(&store).await, 3);
     assert!(find(&store, EnrollmentId::generate()).await.is_none());
-    let nobody = store.find_enrollment_of(&address("x@example.org")).await;
-    assert!(nobody.unwrap().is_none());
+    assert!(of_address(&store, "x@example.org").await.is_empty());
 }
 
-/// Of an address the newest enrollment counts, however its address is spelled and whatever was
-/// before.
+/// A sign-up replaces the one that its network has begun before, and an invitation the one before,
+/// however the address is spelled; neither touches what others have signed up for.
 pub async fn s8_1_a_newer_enrollment_replaces_the_earlier(store: Arc<dyn Store>) {
-    let first = signed_up("alice", "alice@example.org");
+    let email = "alice@example.org";
+    let other = begun_at(signed_up("alice", email), now() + SECOND);
+    begin(&store, &other).await;
+    let source = EnrollmentId::generate().as_uuid();
+    let first = signed_up_from(source, "alice", email);
     begin(&store, &first).await;
-    let second = signed_up("alicia", "ALICE@example.org");
+    assert_eq!(of_address(&store, email).await, [other.id, first.id]);
+    let second = signed_up_from(source, "alicia", "ALICE@example.org");
     begin(&store, &second).await;
     assert!(find(&store, first.id).await.is_none());
     assert_same(find(&store, second.id).await, &second);
-    assert!(
-        !complete(&store, first.id, &new_user("alice"))
-            .await
-            .unwrap()
-    );
+    assert_same(find(&store, other.id).await, &other);
+    let refused = complete(&store, first.id, &new_user("alice")).await;
+    assert!(!refused.unwrap());
 
-    let user = user_with_address("alicia", "alice@example.org");
+    let first = begun_at(invited(email), now() - SECOND);
+    begin(&store, &first).await;
+    let invitation = begun_at(invited("ALICE@example.org"), now() - SECOND);
+    begin(&store, &invitation).await;
+    let expected = [other.id, second.id, invitation.id];
+    assert_eq!(of_address(&store, email).await, expected);
+
+    let user = user_with_address("alicia", email);
     assert!(complete(&store, second.id, &user).await.unwrap());
-    let origin = EnrollmentOrigin::Invitation { by: None };
-    let third = enrollee("alice@example.org", origin, now() + DAY);
+    let third = signed_up_from(source, "alice", email);
     begin(&store, &third).await;
     assert_same(find(&store, third.id).await, &third);
+    assert!(find(&store, second.id).await.is_none());
+}
+
+/// What is completed first ends the others of its address, and no others.
+pub async fn fault_c3_the_first_that_is_completed_ends_the_others(store: Arc<dyn Store>) {
+    let email = "alice@example.org";
+    let (owner, stranger) = (signed_up("alice", email), signed_up("mallory", email));
+    let bob = signed_up("bob", "bob@example.org");
+    for enrollment in [&stranger, &owner, &invited(email), &bob] {
+        begin(&store, enrollment).await;
+    }
+    let alice = user_with_address("alice", email);
+    let taken = user_with_address("bob", "taken@example.org");
+    create(&store, "bob").await;
+    let refused = complete(&store, owner.id, &taken).await;
+    assert!(matches!(refused, Err(StoreError::UsernameTaken)));
+    assert_eq!(
+        of_address(&store, email).await.len(),
+        3,
+        "nothing has happened"
+    );
+    assert!(complete(&store, owner.id, &alice).await.unwrap());
+    assert_eq!(of_address(&store, email).await, [owner.id]);
+    let mallory = user_with_address("mallory", "mallory@example.org");
+    assert!(!complete(&store, stranger.id, &mallory).await.unwrap());
+    assert!(find(&store, bob.id).await.is_some());
+}
+
+/// Of many who complete what they have signed up for with one address, one is a user.
+pub async fn s8_9_of_many_completions_for_one_address_one_makes_a_user(store: Arc<dyn Store>) {
+    let email = "alice@example.org";
+    for round in 0..5 {
+        let mut sign_ups = Vec::new();
+        for index in 0..Enrollee::MAX_SIGN_UPS {
+            let sign_up = signed_up(&format!("user{round}-{index}"), email);
+            begin(&store, &sign_up).await;
+            sign_ups.push(sign_up);
+        }
+        let outcomes = race(sign_ups.len(), |index| {
+            let (store, sign_up) = (Arc::clone(&store), sign_ups.get(index).unwrap().clone());
+            let name = format!("user{round}-{index}");
+            // Each with an address of its own, so that nothing else tells them apart.
+            let user = new_user(&name);
+            async move { complete(&store, sign_up.id, &user).await.unwrap() }
+        })
+        .await;
+        assert_eq!(outcomes.iter().filter(|done| **done).count(), 1);
+        assert_eq!(of_address(&store, email).await.len(), 1);
+    }
+}
+
+/// A sixth sign-up finds no place while those before are young, and then takes that of the oldest;
+/// what is not pending any more gives way at once.
+pub async fn fault_c3_five_sign_ups_of_an_address_are_pending(store: Arc<dyn Store>) {
+    let email = "alice@example.org";
+    let mut ids = Vec::new();
+    for seconds in 0..5 {
+        let sign_up = begun_at(signed_up("alice", email), now() + seconds * SECOND);
+        begin(&store, &sign_up).await;
+        ids.insert(0, sign_up.id);
+    }
+    let young = now() + Enrollee::KEEPS_PLACE_FOR - SECOND;
+    let sixth = begun_at(signed_up("mallory", email), young);
+    begin(&store, &sixth).await;
+    assert_eq!(of_address(&store, email).await, ids);
+    let owed = claim_all(&store, now()).await;
+    assert_eq!(owed.len(), 6, "it costs the same");
+    assert_eq!(count_events(&store).await, 6);
+
+    let later = now() + Enrollee::KEEPS_PLACE_FOR;
+    let seventh = begun_at(signed_up("alicia", email), later);
+    begin(&store, &seventh).await;
+    ids.pop();
+    ids.insert(0, seventh.id);
+    assert_eq!(of_address(&store, email).await, ids);
+    let eighth = begun_at(signed_up("mallory", email), later);
+    begin(&store, &eighth).await;
+    assert!(
+        find(&store, eighth.id).await.is_none(),
+        "the others are young"
+    );
+    begin(&store, &invited(email)).await;
+    assert_eq!(
+        of_address(&store, email).await.len(),
+        6,
+        "an invitation has its own place"
+    );
+
+    let old = begun_at(signed_up("old", "bob@example.org"), now());
+    let old = Enrollee {
+        expires_at: now() + SECOND,
+        ..old
+    };
+    begin(&store, &old).await;
+    for name in ["b", "c", "d", "e"] {
+        begin(&store, &signed_up(name, "bob@example.org")).await;
+    }
+    let new = begun_at(signed_up("bob", "bob@example.org"), now() + SECOND);
+    begin(&store, &new).await;
+    assert!(find(&store, old.id).await.is_none());
+    assert!(find(&store, new.id).await.is_some());
 }
 
 /// An enrollment makes one user, as it was given, and then keeps no password hash.
@@ -202,26 +343,35 @@ pub async fn s8_9_of_many_completions_of_an_enrollment_one_makes_a_user(store: A
     assert_eq!(count_events(&store).await, 2);
 }
 
-/// Of many enrollments of one address at once, one stays.
-pub async fn s8_9_of_many_enrollments_of_one_address_one_stays(store: Arc<dyn Store>) {
-    let ids = race(CROWD, |index| {
+/// Of many sign-ups with one address at once five stay, one from each network.
+pub async fn s8_9_of_many_sign_ups_with_one_address_at_once_five_stay(store: Arc<dyn Store>) {
+    let email = "alice@example.org";
+    let source = EnrollmentId::generate().as_uuid();
+    race(CROWD, |index| {
         let store = Arc::clone(&store);
-        let enrollment = signed_up(&format!("user{index}"), "alice@example.org");
-        async move {
-            begin(&store, &enrollment).await;
-            enrollment.id
-        }
+        let sign_up = signed_up_from(source, &format!("user{index}"), email);
+        async move { begin(&store, &sign_up).await }
     })
     .await;
-    let mut stayed = Vec::new();
-    for id in ids {
-        stayed.extend(find(&store, id).await.map(|found| found.id));
-    }
-    let of_address = store
-        .find_enrollment_of(&address("alice@example.org"))
-        .await;
-    let of_address = of_address.unwrap().unwrap();
-    assert_eq!(stayed, [of_address.id]);
+    assert_eq!(of_address(&store, email).await.len(), 1);
+    race(CROWD, |index| {
+        let store = Arc::clone(&store);
+        let name = format!("user{index}");
+        let sign_up = match index % 3 {
+            0 => signed_up_from(source, &name, email),
+            1 => signed_up(&name, email),
+            _ => invited(email),
+        };
+        async move { begin(&store, &sign_up).await }
+    })
+    .await;
+    let found = store.find_enrollments_of(&address(email)).await.unwrap();
+    let mut sources: Vec<_> = found.iter().map(|it| it.origin.source()).collect();
+    assert_eq!(sources.len(), Enrollee::MAX_SIGN_UPS + 1);
+    sources.sort_by_key(|source| source.map(|source| source.as_uuid()));
+    sources.dedup();
+    assert_eq!(sources.len(), Enrollee::MAX_SIGN_UPS + 1, "one of each");
+    assert!(sources.contains(&Some(SignUpSource::from_uuid(source))));
 }
 
 /// What expired first goes first, completed or not.

@@ -251,7 +251,10 @@ macro_rules! store_conformance {
             s8_1_a_reserved_address_makes_no_user
             s8_9_a_taken_name_or_address_leaves_the_enrollment_pending
             s8_9_of_many_completions_of_an_enrollment_one_makes_a_user
-            s8_9_of_many_enrollments_of_one_address_one_stays
+            s8_9_of_many_completions_for_one_address_one_makes_a_user
+            s8_9_of_many_sign_ups_with_one_address_at_once_five_stay
+            fault_c3_the_first_that_is_completed_ends_the_others
+            fault_c3_five_sign_ups_of_an_address_are_pending
             s12_6_removes_expired_enrollments
             s7_5_a_session_beyond_the_bound_is_revoked
             s7_7_a_feed_misses_none_of_many_revocations_at_once

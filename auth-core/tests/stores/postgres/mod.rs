@@ -20,6 +20,8 @@ use auth_core::{
     User, UserId,
 };
 
+use crate::upgrade;
+
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
 fn event() -> AuditEvent {
@@ -367,4 +369,38 @@ async fn fault_d10_a_mail_that_was_given_up_is_owed_again_unless_the_same_is_owe
     assert!(store.retry_mail(claimed.id, NOW).await.unwrap());
     let again = store.claim_mail(NOW, lease).await.unwrap().unwrap();
     assert_eq!((again.id, again.attempt), (claimed.id, 1));
+}
+
+#[tokio::test]
+async fn fault_c3_what_was_signed_up_for_before_the_upgrade_is_completed_after_it() {
+    let (_database, store) = migrated().await;
+    for sql in [
+        "DROP TABLE auth_enrollments",
+        include_str!("../../../../migrations/postgres/0014_enrollments.sql"),
+    ] {
+        sqlx::raw_sql(sql).execute(store.pool()).await.unwrap();
+    }
+    for (id, email, name) in [
+        (upgrade::SIGN_UP, "alice@example.org", Some("Alice")),
+        (upgrade::INVITATION, "bob@example.org", None),
+    ] {
+        sqlx::query(
+            "INSERT INTO auth_enrollments
+                 (email_key, id, email, username, username_canonical, password_hash,
+                  begun_at, expires_at)
+             VALUES ($1, $2, $1, $3, lower($3), $4,
+                     to_timestamp($5), to_timestamp($5) + interval '1 minute')",
+        )
+        .bind(email)
+        .bind(id)
+        .bind(name)
+        .bind(name.map(|_| upgrade::HASH))
+        .bind(upgrade::NOW.unix_seconds())
+        .execute(store.pool())
+        .await
+        .unwrap();
+    }
+    let sql = include_str!("../../../../migrations/postgres/0018_sign_ups.sql");
+    sqlx::raw_sql(sql).execute(store.pool()).await.unwrap();
+    upgrade::pending_enrollments_go_on(&store).await;
 }

@@ -47,6 +47,16 @@ const fn words(link: Link) -> Words {
             used: "If that was you, your address is confirmed and you can log in.",
             invalid: "Use the link in the newest verification mail, or ask for another mail.",
         },
+        Link::ConfirmSignUp => Words {
+            title: "Finish setting up your account",
+            text: "Type the password that you signed up with. If you did not sign up, close this page.",
+            button: "Set up my account",
+            done_title: "Your account is set up",
+            done_text: "You can close this page and log in.",
+            expired: "Sign up again and use the link in the mail.",
+            used: "If that was you, your account is set up and you can log in.",
+            invalid: "Use the link in the newest mail, or sign up again.",
+        },
         Link::AcceptInvitation => Words {
             title: "Set up your account",
             text: "Choose the name and the password that you will log in with.",
@@ -166,6 +176,7 @@ struct Page<'a> {
     asks_username: bool,
     username: &'a str,
     asks_password: bool,
+    asks_known_password: bool,
     /// The names of the fields that were refused.
     wrong: Vec<&'static str>,
     problems: Vec<String>,
@@ -188,6 +199,7 @@ impl Page<'_> {
             asks_username: false,
             username: "",
             asks_password: false,
+            asks_known_password: false,
             wrong: Vec::new(),
             problems: Vec::new(),
         }
@@ -206,7 +218,8 @@ fn asking<'a>(link: Link, token: &'a str, username: &'a str, problems: Problems)
         token,
         asks_username: link.asks_username(),
         username,
-        asks_password: link.asks_password(),
+        asks_password: link.asks_new_password(),
+        asks_known_password: link.asks_known_password(),
         wrong,
         problems,
     }

@@ -23,7 +23,7 @@ const STYLE: &str = "page.css";
 ///
 /// | variable | what |
 /// |---|---|
-/// | `page` | `verify_email`, `accept_invitation`, `reset_password`, `confirm_email_change` or `undo_email_change` |
+/// | `page` | `verify_email`, `confirm_sign_up`, `accept_invitation`, `reset_password`, `confirm_email_change` or `undo_email_change` |
 /// | `state` | `ask` before the button, `done` after it, or the [code] of the error that it met |
 /// | `title`, `text` | what the page says by default, in English |
 /// | `button` | what stands on the button; empty if there is none |
@@ -31,6 +31,7 @@ const STYLE: &str = "page.css";
 /// | `asks_username` | whether the form asks for a name, in the field `username` |
 /// | `username` | the name that was typed, when the form is shown again |
 /// | `asks_password` | whether the form asks for a new password, in the fields `password` and `repeated` |
+/// | `asks_known_password` | whether the form asks for the password that was chosen at the sign-up, in the field `password` |
 /// | `wrong` | the names of the fields that were refused |
 /// | `problems` | what was wrong with them: sentences in English |
 /// | `style` | `page.css`, to stand between `<style>` and `</style>` |
@@ -128,6 +129,7 @@ impl PageTemplates {
             ("asks_username", Value::from(page.asks_username)),
             ("username", Value::from(page.username)),
             ("asks_password", Value::from(page.asks_password)),
+            ("asks_known_password", Value::from(page.asks_known_password)),
             ("wrong", page.wrong.iter().copied().collect()),
             (
                 "problems",
@@ -173,6 +175,7 @@ impl PageTemplates {
         if !page.token.is_empty() {
             fields.push("token");
             fields.extend(page.asks_username.then_some("username"));
+            fields.extend(page.asks_known_password.then_some("password"));
             fields.extend(
                 page.asks_password
                     .then_some(["password", "repeated"])
@@ -185,8 +188,9 @@ impl PageTemplates {
             .filter(|field| !html.contains(&format!("name=\"{field}\"")));
         if lacking.next().is_some() || !html.contains(page.token) {
             let problem = "must hold a form with `name=\"token\" value=\"{{ token }}\"`, if \
-                           `asks_username` with `name=\"username\"`, and if `asks_password` with \
-                           `name=\"password\"` and `name=\"repeated\"`";
+                           `asks_username` with `name=\"username\"`, if `asks_password` with \
+                           `name=\"password\"` and `name=\"repeated\"`, and if \
+                           `asks_known_password` with `name=\"password\"`";
             return Err(unfit(PAGE, problem));
         }
         if !fields.is_empty() && !folded.contains("<form method=\"post\" action=\"?\"") {
@@ -280,8 +284,9 @@ mod tests {
     const FORM: &str = "<form method=\"post\" action=\"?\">\
         <input type=\"hidden\" name=\"token\" value=\"{{ token }}\">\
         {% if asks_username %}<input name=\"username\">{% endif %}\
-        {% if asks_password %}{{ problems|join }}<input name=\"password\"><input name=\"repeated\">\
-        {% endif %}<button>{{ button }}</button></form>";
+        {{ problems|join }}\
+        {% if asks_password %}<input name=\"password\"><input name=\"repeated\">{% endif %}\
+        {% if asks_known_password %}<input name=\"password\" >{% endif %}<button>{{ button }}</button></form>";
 
     #[test]
     fn s8_2_the_policy_allows_exactly_the_style_of_the_page() {
@@ -329,6 +334,7 @@ mod tests {
             FORM.replace("{{ token }}", ""),
             FORM.replace("name=\"token\"", "name=\"tokn\""),
             FORM.replace("name=\"repeated\"", ""),
+            FORM.replace("name=\"password\" >", ">"),
             FORM.replace("name=\"username\"", ""),
             FORM.replace("post", "get"),
             FORM.replace("{{ problems|join }}", ""),
