@@ -88,6 +88,9 @@ pub enum AuthError {
     /// What was revoked lately at other nodes is not known here.
     #[error("the revocation feed is stale")]
     RevocationsStale,
+    /// The clocks of this node and of the database are more than 5 seconds apart.
+    #[error("the clock is more than 5 seconds away from the database's")]
+    ClocksApart,
     /// Something else failed; the source says what, for the log.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -133,7 +136,8 @@ impl AuthError {
             Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::Storage(StoreError::Unavailable(_))
             | Self::Claims(ClaimsError::Unavailable(_))
-            | Self::RevocationsStale => "storage_unavailable",
+            | Self::RevocationsStale
+            | Self::ClocksApart => "storage_unavailable",
             Self::Storage(_) | Self::Claims(_) | Self::Internal(_) => "internal_error",
         }
     }

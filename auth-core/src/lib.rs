@@ -105,6 +105,7 @@ pub mod claims;
 mod client_network;
 mod clock;
 mod context;
+mod database_clock;
 mod email;
 mod engine;
 mod enrollment;
@@ -164,7 +165,7 @@ pub use session::{Generation, RevocationReason, Session, SessionId, SessionOwner
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sqlx;
 pub use token::{
-    AccessToken, AccessTokenVerifier, Jwks, JwksError, JwtKeys, KeyFileError,
+    AccessToken, AccessTokenVerifier, Jwks, JwksError, JwtKeys, KeyFileError, LeewayTooLong,
     RandomnessUnavailable, RefreshToken, SecretKey, SecretKeys, VerifyingKeys, WeakKey,
 };
 pub use user::{User, UserId};

@@ -118,12 +118,22 @@ impl NodeStore {
 
     /// Lets a mail that was given up be tried again; returns whether it was given up.
     pub(crate) async fn retry_mail(&self, id: Uuid) -> Result<bool, CommandError> {
-        let now = Timestamp::from(SystemTime::now());
+        let now = self.now().await?;
         let retried = match &self.backend {
             Backend::Sqlite(store) => store.retry_mail(id, now).await,
             Backend::Postgres(store) => store.retry_mail(id, now).await,
         };
         retried.map_err(|source| failed(&self.name, source))
+    }
+
+    /// The time by which the nodes go.
+    pub(crate) async fn now(&self) -> Result<Timestamp, CommandError> {
+        let reading = self.shared().read_clock().await;
+        let reading = reading.map_err(|source| failed(&self.name, source))?;
+        Ok(match reading {
+            Some(reading) => reading.time,
+            None => SystemTime::now().into(),
+        })
     }
 
     pub(crate) async fn has_users(&self) -> Result<bool, CommandError> {
@@ -263,6 +273,8 @@ pub(crate) fn engine(
         .with_email_verification(config.email_verification)
         .with_registration(config.registration)
         .with_stale_policy(config.revocation_stale)
+        .with_revocation_capacity(config.revocation_capacity)
+        .with_clock_leeway(config.clock_leeway)
         .with_password_hasher(hasher.build()?)
         .with_password_policy(password_policy(config, public_url)?)
         .with_username_policy(config.usernames)
@@ -306,7 +318,9 @@ pub(crate) async fn operator_engine(
         NodeKeys::load(config, store).await?,
         MailTemplates::default(),
     );
-    engine(config, store, keys, public_url, unused)
+    let engine = engine(config, store, keys, public_url, unused)?;
+    engine.set_clock().await?;
+    Ok(engine)
 }
 
 /// Prepares the way that mails travel.

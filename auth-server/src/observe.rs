@@ -38,6 +38,9 @@ pub(crate) fn record(config: &Config) -> Result<PrometheusHandle, BuildError> {
         Database::Postgres(_) => "postgres",
     };
     gauge!("auth_node_info", "database" => database).set(1);
+    // Shown before anything has happened: then an alert sees it happen.
+    counter!("auth_clock_apart_total").absolute(0);
+    counter!("auth_revocation_overflows_total").absolute(0);
     // What was dropped before anything was measured counts too.
     counter!(telemetry::DROPPED_LINES).absolute(telemetry::dropped_lines());
     Ok(handle)
@@ -64,6 +67,19 @@ fn describe() {
     describe_counter!(
         telemetry::DROPPED_LINES,
         "Lines of the log that could not be written, or were not read fast enough."
+    );
+    describe_gauge!(
+        "auth_clock_difference_seconds",
+        Unit::Seconds,
+        "How far the database's clock is ahead of this node's."
+    );
+    describe_counter!(
+        "auth_clock_apart_total",
+        "How often the two came to be more than 5 seconds apart."
+    );
+    describe_counter!(
+        "auth_revocation_overflows_total",
+        "How often more was revoked than this node remembers."
     );
     describe_gauge!(
         "auth_revocation_entries",

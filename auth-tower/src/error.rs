@@ -117,6 +117,7 @@ impl ApiError {
                 AuthError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
                 AuthError::Overloaded { .. }
                 | AuthError::RevocationsStale
+                | AuthError::ClocksApart
                 | AuthError::Claims(ClaimsError::Unavailable(_))
                 | AuthError::Storage(StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -268,6 +269,7 @@ impl ApiError {
                 | AuthError::TooManyAttempts { retry_after, .. } => Some(*retry_after),
                 AuthError::RefreshContested => Some(CONTESTED_RETRY),
                 AuthError::RevocationsStale
+                | AuthError::ClocksApart
                 | AuthError::Claims(ClaimsError::Unavailable(_))
                 | AuthError::Storage(StoreError::Unavailable(_)) => Some(STORAGE_RETRY),
                 _ => None,

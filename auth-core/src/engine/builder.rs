@@ -10,6 +10,7 @@ use super::refresh_rules::RefreshRules;
 use super::{EmailVerification, Engine, Inner, LoginThrottle, Rotation};
 use crate::audit::{AuditHook, AuditTrail};
 use crate::claims::{ClaimsHook, SharedHook};
+use crate::database_clock::DatabaseClock;
 use crate::housekeeping::Retention;
 use crate::mail::{LinkLifetimes, MailLinks, MailTemplates};
 use crate::revocation::{Revocations, StalePolicy};
@@ -43,6 +44,15 @@ const RESERVED_USERNAMES: &[&str] = &[
     "webmaster",
 ];
 
+/// Where the time comes from.
+#[derive(Debug)]
+enum TimeSource {
+    /// Set by the database's.
+    Node(Arc<dyn Clock>),
+    /// As it is.
+    Given(Arc<dyn Clock>),
+}
+
 /// Builds an [`Engine`]; every setting has a safe default.
 #[derive(Debug)]
 #[must_use]
@@ -68,10 +78,12 @@ pub struct EngineBuilder {
     usernames: UsernamePolicy,
     reserved_usernames: Vec<String>,
     templates: MailTemplates,
-    clock: Arc<dyn Clock>,
+    time: TimeSource,
+    clock_leeway: Duration,
     claims_hook: Option<SharedHook>,
     trail: AuditTrail,
     when_stale: StalePolicy,
+    revocation_capacity: NonZeroUsize,
     token_cache: Option<NonZeroUsize>,
     login_throttle: LoginThrottle,
 }
@@ -124,10 +136,12 @@ impl EngineBuilder {
                 .map(|&name| name.to_owned())
                 .collect(),
             templates: MailTemplates::default(),
-            clock: Arc::new(SystemClock),
+            time: TimeSource::Node(Arc::new(SystemClock)),
+            clock_leeway: AccessTokenVerifier::LEEWAY,
             claims_hook: None,
             trail: AuditTrail::default(),
             when_stale: StalePolicy::Accept,
+            revocation_capacity: Revocations::DEFAULT_CAPACITY,
             token_cache: None,
             login_throttle: LoginThrottle::default(),
         }
@@ -278,9 +292,26 @@ impl EngineBuilder {
         self
     }
 
-    /// Where the time comes from (default: [`SystemClock`]).
+    /// Where the time comes from, whatever the database's clock says: for tests, and for hosts that
+    /// see to it that all nodes have the same time. Nothing then notices that they have not.
+    ///
+    /// By default it is the database's time, told by the node's clock.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.time = TimeSource::Given(clock);
+        self
+    }
+
+    /// The clock of this node (default: [`SystemClock`]), which tells the database's time: the
+    /// [follower](Engine::revocation_follower) and [`Engine::set_clock`] compare the two.
+    pub fn with_node_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.time = TimeSource::Node(clock);
+        self
+    }
+
+    /// How far apart the clocks may be of those who issue access tokens and of those who verify
+    /// them (default 5 seconds, at most a minute).
+    pub fn with_clock_leeway(mut self, leeway: Duration) -> Self {
+        self.clock_leeway = leeway;
         self
     }
 
@@ -300,6 +331,14 @@ impl EngineBuilder {
     /// [`StalePolicy::Accept`]).
     pub fn with_stale_policy(mut self, policy: StalePolicy) -> Self {
         self.when_stale = policy;
+        self
+    }
+
+    /// How many revocations this node remembers (default 200,000), about 100 bytes each. Beyond,
+    /// those that it has remembered longest go, and the access tokens from before are refreshed
+    /// once.
+    pub fn with_revocation_capacity(mut self, capacity: NonZeroUsize) -> Self {
+        self.revocation_capacity = capacity;
         self
     }
 
@@ -352,13 +391,26 @@ impl EngineBuilder {
             None => PasswordHasher::builder().build()?,
         };
         let keys = VerifyingKeys::from(&self.jwt_keys);
+        let (clock, database_clock): (Arc<dyn Clock>, _) = match self.time {
+            TimeSource::Given(clock) => (clock, None),
+            TimeSource::Node(clock) => {
+                let clock = Arc::new(DatabaseClock::new(clock));
+                (Arc::<DatabaseClock>::clone(&clock), Some(clock))
+            }
+        };
         let verifier = AccessTokenVerifier::new(
             &keys,
             scope.issuer.clone(),
             scope.audience.clone(),
-            Arc::clone(&self.clock),
+            Arc::clone(&clock),
         );
-        let revocations = Revocations::new(self.when_stale, Arc::clone(&self.clock));
+        let revocations = Revocations::with_capacity(
+            self.revocation_capacity,
+            self.when_stale,
+            Arc::clone(&clock),
+        );
+        let verifier = verifier.with_leeway(self.clock_leeway);
+        let verifier = verifier.map_err(|_| SettingsError::ClockLeeway)?;
         let mut verifier = verifier.with_revocations(revocations.clone());
         if let Some(capacity) = self.token_cache {
             verifier = verifier.with_token_cache(capacity);
@@ -371,7 +423,8 @@ impl EngineBuilder {
             links: MailLinks::new(&self.secret_keys, &public_url, self.links),
             templates: self.templates,
             store: self.store,
-            clock: self.clock,
+            clock,
+            database_clock,
             hasher,
             policy: self.policy,
             usernames: self.usernames,
@@ -414,6 +467,9 @@ pub enum SettingsError {
     /// The password links' lifetime.
     #[error("a link to choose a new password must not be good for longer than a day")]
     PasswordResetTtl,
+    /// The leeway of clocks.
+    #[error("clocks must not be taken to be more than 60 seconds apart")]
+    ClockLeeway,
     /// The public URL.
     #[error("the public URL must begin with https:// or http:// and have no query or fragment")]
     PublicUrl,

@@ -40,6 +40,7 @@ pub use workers::Workers;
 use self::refresh_rules::RefreshRules;
 use crate::audit::{Actor, AuditAct, AuditEvent, AuditTrail, AuditWriter};
 use crate::claims::{ExtraClaims, SharedHook, TokenSubject};
+use crate::database_clock::DatabaseClock;
 use crate::housekeeping::Retention;
 use crate::mail::{Letters, MailLinks, MailTemplates, MailTransport, MailWorker};
 use crate::revocation::{RevocationFollower, Revocations};
@@ -81,6 +82,8 @@ pub struct Engine {
 struct Inner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// The same clock, if it is set by the database's.
+    database_clock: Option<Arc<DatabaseClock>>,
     hasher: PasswordHasher,
     policy: PasswordPolicy,
     usernames: UsernamePolicy,
@@ -140,6 +143,23 @@ impl Engine {
             self.inner.revocations.clone(),
             Arc::clone(&self.inner.clock),
         )
+        .setting(self.inner.database_clock.clone())
+    }
+
+    /// Reads the database's clock, by which the engine goes from then on, as the
+    /// [follower](Self::revocation_follower) does every second: before a node serves, and for
+    /// programs that run no follower.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Storage`]: the clock is as before.
+    pub async fn set_clock(&self) -> Result<(), AuthError> {
+        if let Some(clock) = &self.inner.database_clock
+            && let Some(reading) = self.inner.store.read_clock().await?
+        {
+            clock.set(&reading);
+        }
+        Ok(())
     }
 
     /// The access tokens that are refused although they have not expired.
@@ -277,6 +297,10 @@ impl AuthService for Engine {
         self.inner.store.check().await?;
         if self.inner.revocations.is_behind() {
             return Err(AuthError::RevocationsStale);
+        }
+        let clock = self.inner.database_clock.as_ref();
+        if clock.is_some_and(|clock| clock.is_apart()) {
+            return Err(AuthError::ClocksApart);
         }
         Ok(())
     }

@@ -21,9 +21,10 @@ impl Inner {
         Ending::new(reason, at + MARGIN, self.remembered_until(at))
     }
 
-    /// When the last access token of a session that ends at this time has expired.
+    /// When the last access token of a session that ends at this time has expired, for verifiers of
+    /// other services too.
     pub(super) fn remembered_until(&self, at: Timestamp) -> Timestamp {
-        at + self.access_tokens.lifetime() + AccessTokenVerifier::LEEWAY + UNDER_WAY
+        at + self.access_tokens.lifetime() + AccessTokenVerifier::MAX_LEEWAY + UNDER_WAY
     }
 
     /// Refuses the session's access tokens at this node, before the feed tells it.

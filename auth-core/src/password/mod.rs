@@ -137,7 +137,7 @@ impl fmt::Debug for PasswordHash {
 }
 
 #[cfg(test)]
-mod test_support {
+pub(crate) mod test_support {
     use std::future::{Future, poll_fn};
     use std::io::{self, Write};
     use std::pin::Pin;
@@ -157,10 +157,10 @@ mod test_support {
 
     /// What this thread logs while the guard lives.
     #[derive(Clone, Default)]
-    pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
     impl Log {
-        pub(super) fn capture() -> (Self, DefaultGuard) {
+        pub(crate) fn capture() -> (Self, DefaultGuard) {
             let log = Self::default();
             let writer = log.clone();
             let subscriber = tracing_subscriber::fmt()
@@ -170,7 +170,7 @@ mod test_support {
             (log, tracing::subscriber::set_default(subscriber))
         }
 
-        pub(super) fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             let bytes = self.0.lock().map(|bytes| bytes.clone());
             String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
         }

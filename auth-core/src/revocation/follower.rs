@@ -3,8 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Revocations;
-use crate::Clock;
-use crate::store::{RevocationStore, StoreError};
+use crate::database_clock::DatabaseClock;
+use crate::store::{ClockReading, RevocationStore, StoreError};
+use crate::{Clock, Timestamp};
 
 /// How long to wait before the store is followed again, at first and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
@@ -15,6 +16,8 @@ pub struct RevocationFollower {
     store: Arc<dyn RevocationStore>,
     revocations: Revocations,
     clock: Arc<dyn Clock>,
+    /// The same clock, if it is to be set by the database's.
+    database_clock: Option<Arc<DatabaseClock>>,
 }
 
 impl RevocationFollower {
@@ -30,7 +33,14 @@ impl RevocationFollower {
             store,
             revocations,
             clock,
+            database_clock: None,
         }
+    }
+
+    /// Sets this clock by what the store tells of the database's.
+    pub(crate) fn setting(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
+        self.database_clock = clock;
+        self
     }
 
     /// Follows until `shutdown` is done.
@@ -79,11 +89,15 @@ impl RevocationFollower {
         };
         let mut is_first = true;
         loop {
-            let asked_at = self.clock.now();
+            let mut asked_at = self.clock.now();
             let news = match feed.next().await {
                 Ok(news) => news,
                 Err(error) => return error,
             };
+            // Before the rest, which is in the database's time.
+            if let Some(reading) = &news.clock_reading {
+                asked_at = self.set_clock(reading, asked_at);
+            }
             for revocation in &news.revocations {
                 self.revocations.insert(revocation);
             }
@@ -96,6 +110,15 @@ impl RevocationFollower {
             }
             self.observe();
         }
+    }
+
+    /// Sets the clock, and says what it would have shown then.
+    fn set_clock(&self, reading: &ClockReading, then: Timestamp) -> Timestamp {
+        let Some(clock) = &self.database_clock else {
+            return then;
+        };
+        let moved = clock.set(reading);
+        Timestamp::from_unix_micros(then.unix_micros().saturating_add(moved))
     }
 
     fn observe(&self) {

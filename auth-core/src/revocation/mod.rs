@@ -16,6 +16,7 @@
 //! ```
 
 mod epoch;
+mod floor;
 mod follower;
 mod set;
 

@@ -1,15 +1,14 @@
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use papaya::HashMap;
 
+use super::floor::Floor;
 use super::{Revocation, RevokedTokens, TokenEpoch};
 use crate::{AuthError, Clock, Principal, SessionId, Timestamp, UserId};
-
-/// How many sessions and users are kept; what is beyond is kept as one, coarser.
-const CAPACITY: usize = 200_000;
 
 /// How old the last confirmation may be.
 const FRESH: Duration = Duration::from_secs(5);
@@ -20,8 +19,12 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long after the time of a change a token may be issued that was asked for before its commit.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// How far the end of a coarse entry lies ahead: tokens carry whole seconds.
+/// How far ahead of the time tokens are refused for entries that are forgotten: tokens carry whole
+/// seconds.
 const AHEAD: Duration = Duration::from_secs(1);
+
+/// A set that is full again within this time says so no second time.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// The store is not followed, or has been lost.
 const NEVER: i64 = i64::MIN;
@@ -29,8 +32,9 @@ const NEVER: i64 = i64::MIN;
 /// The access tokens that are refused although they have not expired; clones share one set.
 ///
 /// Looking a token up takes no lock. The set is no larger than what was revoked in one lifetime of
-/// an access token, and holds 200,000 entries at most: beyond, all tokens issued so far are taken
-/// for expired, and clients refresh.
+/// an access token, and has a [capacity](Self::with_capacity): beyond, the older half of its entries
+/// is forgotten, the tokens that they may concern are taken for expired, whosever they are, and
+/// clients refresh them once.
 #[derive(Clone)]
 pub struct Revocations {
     shared: Arc<Shared>,
@@ -40,8 +44,11 @@ struct Shared {
     /// Until when each must be remembered.
     sessions: HashMap<SessionId, Timestamp>,
     users: HashMap<UserId, Cutoff>,
+    capacity: NonZeroUsize,
+    /// What is refused in place of entries that are forgotten.
+    floor: Floor,
     /// Tokens issued before are refused, whosever they are (microseconds).
-    floor: AtomicI64,
+    all_before: AtomicI64,
     /// Up to when the set is known to be complete (microseconds).
     confirmed_at: AtomicI64,
     is_followed: AtomicBool,
@@ -95,14 +102,31 @@ pub enum StalePolicy {
 }
 
 impl Revocations {
-    /// Makes an empty set, stale until a [follower](super::RevocationFollower) runs.
+    /// How many entries a set has by default: 200,000.
+    pub const DEFAULT_CAPACITY: NonZeroUsize =
+        NonZeroUsize::new(200_000).expect("200,000 is not zero");
+
+    /// Makes an empty set of the [default capacity](Self::DEFAULT_CAPACITY), stale until a
+    /// [follower](super::RevocationFollower) runs.
     #[must_use]
     pub fn new(when_stale: StalePolicy, clock: Arc<dyn Clock>) -> Self {
+        Self::with_capacity(Self::DEFAULT_CAPACITY, when_stale, clock)
+    }
+
+    /// As [`new`](Self::new), for up to `capacity` sessions and users; each takes about 100 bytes.
+    #[must_use]
+    pub fn with_capacity(
+        capacity: NonZeroUsize,
+        when_stale: StalePolicy,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 sessions: HashMap::new(),
                 users: HashMap::new(),
-                floor: AtomicI64::new(i64::MIN),
+                capacity,
+                floor: Floor::new(),
+                all_before: AtomicI64::new(i64::MIN),
                 confirmed_at: AtomicI64::new(NEVER),
                 is_followed: AtomicBool::new(false),
                 next_prune: AtomicI64::new(i64::MIN),
@@ -133,7 +157,8 @@ impl Revocations {
         }
         // After the maps: a full set raises the floor before it forgets an entry, so that who
         // misses the entry sees the floor.
-        if principal.issued_at.unix_micros() < shared.floor.load(Ordering::Acquire) {
+        let all_before = shared.all_before.load(Ordering::Acquire);
+        if principal.issued_at.unix_micros() < all_before || shared.floor.refuses(principal) {
             return Err(AuthError::TokenExpired);
         }
         if shared.when_stale == StalePolicy::Refuse && !self.is_healthy() {
@@ -199,7 +224,12 @@ impl Revocations {
         if revocation.expires_at <= now {
             return;
         }
-        if self.len() >= CAPACITY && !self.knows(revocation) {
+        let is_of_all = matches!(revocation.tokens, RevokedTokens::All { .. });
+        // Each poll tells some again: they would fill the set again.
+        if !is_of_all && self.shared.floor.covers(revocation) {
+            return;
+        }
+        if self.len() >= self.shared.capacity.get() && !self.knows(revocation) {
             self.make_room(now);
         }
         let expires_at = revocation.expires_at;
@@ -224,7 +254,10 @@ impl Revocations {
                 let users = self.shared.users.pin();
                 users.update_or_insert(user, |known| known.and(cutoff), cutoff);
             }
-            RevokedTokens::All { issued_before } => self.raise_floor(issued_before),
+            RevokedTokens::All { issued_before } => {
+                let micros = issued_before.unix_micros();
+                self.shared.all_before.fetch_max(micros, Ordering::AcqRel);
+            }
         }
     }
 
@@ -268,21 +301,32 @@ impl Revocations {
     }
 
     /// Keeps the memory bounded and every revoked token refused, at the price of a refresh for
-    /// everybody.
+    /// others: forgets the older half of the entries.
     fn make_room(&self, now: Timestamp) {
         self.prune(now);
-        if self.len() < CAPACITY {
+        if self.len() < self.shared.capacity.get() {
             return;
         }
-        tracing::warn!("too much was revoked at once: all access tokens are to be refreshed");
-        self.raise_floor(now + AHEAD);
-        self.shared.sessions.pin().clear();
-        self.shared.users.pin().clear();
-    }
-
-    fn raise_floor(&self, issued_before: Timestamp) {
-        let micros = issued_before.unix_micros();
-        self.shared.floor.fetch_max(micros, Ordering::AcqRel);
+        let sessions = self.shared.sessions.pin();
+        let users = self.shared.users.pin();
+        let of_sessions = sessions.values().copied();
+        let of_users = users.values().map(|cutoff| cutoff.expires_at);
+        let mut ends: Vec<_> = of_sessions.chain(of_users).collect();
+        let middle = ends.len() / 2;
+        if middle >= ends.len() {
+            return;
+        }
+        let (_, &mut end, _) = ends.select_nth_unstable(middle);
+        let refused_so_far = self.shared.floor.raise(end, now + AHEAD);
+        metrics::counter!("auth_revocation_overflows_total").increment(1);
+        if refused_so_far + QUIET < now {
+            tracing::warn!(
+                capacity = self.shared.capacity,
+                "more was revoked than is remembered: access tokens from before are to be refreshed"
+            );
+        }
+        sessions.retain(|_, expires_at| *expires_at > end);
+        users.retain(|_, cutoff| cutoff.expires_at > end);
     }
 }
 
@@ -428,15 +472,92 @@ mod tests {
         assert!(set.is_empty(), "it is too late for this one");
     }
 
+    /// A set of ten entries.
+    fn small() -> (Revocations, Arc<TestClock>) {
+        let clock = Arc::new(TestClock(AtomicI64::new(NOW.unix_micros())));
+        let shared: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
+        let capacity = NonZeroUsize::new(10).unwrap();
+        let set = Revocations::with_capacity(capacity, StalePolicy::Accept, shared);
+        (set, clock)
+    }
+
+    /// The revocation of a session, as a node makes it at a time.
+    fn ended(session: SessionId, at: Timestamp) -> Revocation {
+        Revocation::new(RevokedTokens::OfSession(session), at + MINUTE * 7)
+    }
+
     #[test]
-    fn a_full_set_stays_bounded_and_lets_nothing_revoked_through() {
-        let (set, clock) = set(StalePolicy::Accept);
+    fn fault_b7b_a_full_set_has_each_client_refresh_once_however_often_it_is_told() {
+        let (set, clock) = small();
+        let second = Duration::from_secs(1);
+        let ours = principal(NOW);
+        let mut told = Vec::new();
+        let mut gone = Vec::new();
+        // At once, so that a fresh token expires before the last of these is forgotten.
+        for _ in 0..25 {
+            let revoked = principal(NOW);
+            told.push(ended(revoked.session_id, NOW));
+            gone.push(revoked);
+        }
+        let poll = || told.iter().for_each(|revocation| set.insert(revocation));
+        poll();
+        assert!(set.len() <= 10, "{set:?}");
+        assert_eq!(code(&set, &ours), "token_expired");
+        advance(&clock, second);
+        let refreshed = principal(NOW + second);
+        for _ in 0..90 {
+            poll();
+            assert!(set.len() <= 10, "{set:?}");
+            assert_eq!(code(&set, &refreshed), "good");
+            assert_eq!(code(&set, &principal(clock.now())), "good");
+            for revoked in &gone {
+                assert_ne!(code(&set, revoked), "good");
+            }
+            advance(&clock, second);
+        }
+        // What is revoked from now on is remembered.
+        set.insert(&ended(refreshed.session_id, clock.now()));
+        poll();
+        assert_eq!(code(&set, &refreshed), "token_revoked");
+    }
+
+    #[test]
+    fn fault_b7b_a_set_that_fills_slowly_forgets_what_young_tokens_do_not_need() {
+        let (set, clock) = small();
+        let pause = Duration::from_secs(36);
+        let mut revoked = Vec::new();
+        // As many as fit into the time in which they count, and a few more.
+        for _ in 0..12 {
+            let now = clock.now();
+            let token = principal(now);
+            set.insert(&ended(token.session_id, now + Duration::from_secs(1)));
+            revoked.push(token);
+            advance(&clock, pause);
+        }
+        let now = clock.now();
+        assert!(set.len() <= 10, "{set:?}");
+        for token in revoked.iter().filter(|token| token.expires_at > now) {
+            assert_ne!(code(&set, token), "good");
+        }
+        // Issued before the set was full.
+        assert_eq!(code(&set, &principal(now - MINUTE * 2)), "good");
+    }
+
+    #[test]
+    fn a_full_set_lets_nothing_revoked_through() {
+        let (set, clock) = small();
         let first = principal(NOW);
-        revoke(&set, RevokedTokens::OfSession(first.session_id));
-        for _ in 0..CAPACITY {
+        let user = first.user_id;
+        let tokens = RevokedTokens::OfUser {
+            user,
+            issued_before: NOW + Duration::from_secs(1),
+            epoch: None,
+        };
+        revoke(&set, tokens);
+        for _ in 0..20 {
             revoke(&set, RevokedTokens::OfSession(SessionId::generate()));
         }
-        assert!(set.len() <= CAPACITY);
+        assert!(set.len() <= 10);
         assert_ne!(code(&set, &first), "good");
         advance(&clock, MINUTE);
         let refreshed = principal(NOW + MINUTE);
@@ -445,14 +566,14 @@ mod tests {
 
     #[test]
     fn what_is_told_again_does_not_make_the_set_full() {
-        let (set, _) = set(StalePolicy::Accept);
-        let sessions: Vec<_> = (0..CAPACITY).map(|_| SessionId::generate()).collect();
+        let (set, _) = small();
+        let sessions: Vec<_> = (0..10).map(|_| SessionId::generate()).collect();
         for _ in 0..2 {
             for session in &sessions {
                 revoke(&set, RevokedTokens::OfSession(*session));
             }
         }
-        assert_eq!(set.len(), CAPACITY);
+        assert_eq!(set.len(), 10);
         assert_eq!(code(&set, &principal(NOW)), "good");
     }
 

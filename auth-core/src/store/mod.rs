@@ -9,6 +9,7 @@
 mod accounts;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod batch;
+mod clock_reading;
 mod email_changes;
 mod enrollments;
 mod events;
@@ -39,6 +40,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use self::accounts::{AccountChange, AccountStore, PasswordReplacement};
+pub use self::clock_reading::ClockReading;
 pub use self::email_changes::{
     EmailChange, EmailChangeId, EmailChangeStore, EmailChangeUndo, NewEmailChange,
 };
@@ -88,6 +90,17 @@ pub trait Store:
     ///
     /// [`StoreError::Unavailable`] if it does not.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Reads the database's clock, by which all nodes go; `None` if there is none to read, since
+    /// all nodes are on the database's machine, or since their clocks are known to agree.
+    ///
+    /// The feed of revocations tells the same with its news
+    /// ([`RevocationNews::with_clock_reading`]).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Failed`].
+    async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError>;
 
     /// Whether the store can still work by itself, however the database is: if it has lost its
     /// connections for good, the process is to be restarted.

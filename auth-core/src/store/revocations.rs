@@ -2,7 +2,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{ClockReading, StoreError};
 use crate::revocation::{Revocation, TokenEpoch};
 use crate::{RevocationReason, SessionId, Timestamp};
 
@@ -49,6 +49,8 @@ pub struct RevocationNews {
     pub revocations: Vec<Revocation>,
     /// Whether everything has been told that was committed before these news were asked for.
     pub is_complete: bool,
+    /// What the database's clock showed, if it was asked.
+    pub clock_reading: Option<ClockReading>,
 }
 
 impl RevocationNews {
@@ -58,6 +60,7 @@ impl RevocationNews {
         Self {
             revocations,
             is_complete: true,
+            clock_reading: None,
         }
     }
 
@@ -67,7 +70,15 @@ impl RevocationNews {
         Self {
             revocations,
             is_complete: false,
+            clock_reading: None,
         }
+    }
+
+    /// Tells too what the database's clock showed, for the node to set its own by.
+    #[must_use]
+    pub const fn with_clock_reading(mut self, reading: ClockReading) -> Self {
+        self.clock_reading = Some(reading);
+        self
     }
 }
 

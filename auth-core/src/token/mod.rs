@@ -14,7 +14,7 @@ mod throttle;
 mod verification;
 mod verifying_keys;
 
-pub use access::{AccessToken, AccessTokenVerifier};
+pub use access::{AccessToken, AccessTokenVerifier, LeewayTooLong};
 pub(crate) use access::{AccessTokenIssuer, TokenOwner, TokenScope};
 pub(crate) use claims::{is_reserved, other_members};
 pub(crate) use jws::MAX_TOKEN_BYTES;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::store::{
-    AccountChange, AccountStore, Admission, ClaimedMail, EmailChange, EmailChangeId,
+    AccountChange, AccountStore, Admission, ClaimedMail, ClockReading, EmailChange, EmailChangeId,
     EmailChangeStore, EmailChangeUndo, EmailConfirmation, Ending, Enrollee, EnrollmentId,
     EnrollmentStore, EventFilter, EventStore, HousekeepingStore, NewEmailChange, NewMail,
     NewSession, NewUser, OutboxStore, RevocationFeed, RevocationStore, Revoked, SessionRotation,
@@ -328,6 +328,10 @@ impl ThrottleStore for GatedStore {
 impl Store for GatedStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.store.check().await
+    }
+
+    async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError> {
+        self.store.read_clock().await
     }
 }
 

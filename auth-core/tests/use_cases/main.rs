@@ -8,6 +8,7 @@ mod administration;
 mod audit;
 mod auto_traits;
 mod claims;
+mod clocks;
 mod email_change;
 mod embedded;
 #[cfg(feature = "foreign-hashes")]

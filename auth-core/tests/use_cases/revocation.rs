@@ -1,5 +1,6 @@
 //! What is revoked at one node is refused at the others, long before it expires.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use auth_core::store::{SqliteStore, Store};
 use auth_core::testing::ManualClock;
 use auth_core::{
     Account, Administration, Administrator, AuthService, Bootstrap, Clock, Engine, EngineBuilder,
-    OwnSessions, Password, PasswordChange, Registration, RequestContext, Role, Roles, Timestamp,
-    UserId,
+    OwnSessions, Password, PasswordChange, Registration, RequestContext, Role, Roles, SystemClock,
+    Timestamp, UserId,
 };
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -81,6 +82,58 @@ async fn s7_7_a_logout_ends_the_access_token_at_every_node(store: Arc<dyn Store>
             verdict(&node.engine, other.access_token.expose()),
             "success"
         );
+    }
+}
+
+/// The node has heard of the store once more.
+async fn next_poll(engine: &Engine) {
+    let last = Cell::new(engine.revocations().lag());
+    until(|| {
+        let lag = engine.revocations().lag();
+        lag < last.replace(lag)
+    })
+    .await;
+}
+
+/// Each poll of PostgreSQL tells again what is younger than a minute.
+#[tokio::test]
+async fn fault_b7b_what_is_told_again_does_not_fill_a_set_again() {
+    let (store, _database) = support::postgres().await;
+    let on_time = |builder: EngineBuilder| builder.with_node_clock(Arc::new(SystemClock));
+    let here = World::with(Arc::clone(&store), on_time);
+    let there = World::with(store, |builder| {
+        on_time(builder).with_revocation_capacity(NonZeroUsize::new(4).unwrap())
+    });
+    follow(&there.engine);
+    here.register_verified("alice").await;
+    let mut ended = Vec::new();
+    for _ in 0..10 {
+        let tokens = here.log_in("alice").await.unwrap();
+        let refresh_token = tokens.refresh_token.expose();
+        here.engine
+            .log_out(refresh_token, &context())
+            .await
+            .unwrap();
+        ended.push(tokens);
+    }
+    let refused = || {
+        let mut verdicts = ended
+            .iter()
+            .map(|tokens| verdict(&there.engine, tokens.access_token.expose()));
+        verdicts.all(|verdict| verdict != "success")
+    };
+    until(refused).await;
+    // Polls are a second apart: the one in which the set was full is over.
+    for _ in 0..3 {
+        next_poll(&there.engine).await;
+    }
+    let refreshed = here.log_in("alice").await.unwrap();
+    let access_token = refreshed.access_token.expose();
+    assert_eq!(verdict(&there.engine, access_token), "success");
+    for _ in 0..3 {
+        next_poll(&there.engine).await;
+        assert_eq!(verdict(&there.engine, access_token), "success");
+        assert!(refused());
     }
 }
 

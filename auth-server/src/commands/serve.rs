@@ -54,6 +54,7 @@ pub(super) async fn run(
     let jwt_keys = keys.jwt.clone();
     let engine = node::engine(&config, &store, keys, &public_url, templates.mails)?;
     let transport = node::mail_transport(&config)?;
+    set_clock(&engine).await?;
     first_start::welcome(&config, &store, &engine, &address).await?;
     note_keys(&engine).await?;
     let usernames = compare_usernames(&engine).await?;
@@ -184,6 +185,15 @@ pub(super) async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
             );
             Ok(())
         }
+        other => Ok(other?),
+    }
+}
+
+/// Goes by the database's clock from the first request on, unless the database is away.
+async fn set_clock(engine: &Engine) -> Result<(), CommandError> {
+    match engine.set_clock().await {
+        // The follower does it as soon as it can, and says what is wrong.
+        Err(AuthError::Storage(StoreError::Unavailable(_))) => Ok(()),
         other => Ok(other?),
     }
 }

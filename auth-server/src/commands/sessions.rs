@@ -1,8 +1,6 @@
 //! `auth-server sessions`
 
-use std::time::SystemTime;
-
-use auth_core::{Administration as _, Administrator, RequestContext, Timestamp};
+use auth_core::{Administration as _, Administrator, RequestContext};
 
 use super::time;
 use crate::cli::Sessions;
@@ -14,11 +12,15 @@ use crate::output::say;
 pub(super) async fn run(config: &Config, command: Sessions) -> Result<(), CommandError> {
     let Sessions::End(flags) = command;
     let begun_before = match flags.begun_before.as_str() {
-        "now" => Timestamp::from(SystemTime::now()),
-        text => time::point_in_time("--begun-before", text)?,
+        "now" => None,
+        text => Some(time::point_in_time("--begun-before", text)?),
     };
     let store = NodeStore::open(config).await?;
     store.require_migrated().await?;
+    let begun_before = match begun_before {
+        Some(time) => time,
+        None => store.now().await?,
+    };
     let engine = node::operator_engine(config, &store).await?;
     let context = RequestContext::default();
     let by = Administrator::Operator;

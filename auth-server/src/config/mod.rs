@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use auth_core::mail::Sender;
 use auth_core::password::OnCheckFailure;
-use auth_core::revocation::StalePolicy;
+use auth_core::revocation::{Revocations, StalePolicy};
 use auth_core::signature::Algorithm;
 use auth_core::store::RevocationDelivery;
 use auth_core::{
-    Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy, RegistrationMode,
-    Rotation, SecretKey, SecretKeys, TakenNames, UsernamePolicy,
+    AccessTokenVerifier, Argon2Params, EmailVerification, EngineBuilder, JwtKeys, PasswordPolicy,
+    RegistrationMode, Rotation, SecretKey, SecretKeys, TakenNames, UsernamePolicy,
 };
 use auth_tower::cors::Origin as CorsOrigin;
 use ipnet::IpNet;
@@ -42,6 +42,9 @@ const MAX_SESSIONS: u32 = 10_000;
 
 /// Usual tokens take 800 MB then.
 const MAX_TOKEN_CACHE: usize = 1_000_000;
+
+/// More would take more than a gigabyte.
+const MAX_REVOCATIONS: usize = 10_000_000;
 
 /// What is made for the first superuser has 43 characters, and must not be too short.
 const ACCEPTED_MIN_LENGTHS: RangeInclusive<usize> = PasswordPolicy::MIN_CHARS..=40;
@@ -101,6 +104,10 @@ pub struct Config {
     pub revocation_feed: RevocationDelivery,
     /// What happens to access tokens while a node does not learn of it.
     pub revocation_stale: StalePolicy,
+    /// How many revocations are remembered.
+    pub revocation_capacity: NonZeroUsize,
+    /// How far apart clocks may be when access tokens are verified.
+    pub clock_leeway: Duration,
     /// How many verified access tokens are remembered, if any.
     pub token_cache: Option<NonZeroUsize>,
     /// Which usernames new users may choose.
@@ -315,6 +322,9 @@ impl Config {
             revocation_stale: sources
                 .parsed("revocation_stale", revocation_stale)?
                 .unwrap_or_default(),
+            revocation_capacity: count(sources, "revocation_capacity", MAX_REVOCATIONS)?
+                .unwrap_or(Revocations::DEFAULT_CAPACITY),
+            clock_leeway: clock_leeway(sources)?,
             token_cache: count(sources, "token_cache", MAX_TOKEN_CACHE)?,
             usernames: sources.parsed("usernames", usernames)?.unwrap_or_default(),
             password_min_length: password_min_length(sources)?,
@@ -625,6 +635,14 @@ fn tls(sources: &Sources) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
         (Some(_), None) => Err(problem("tls_key", "is needed where AUTH_TLS_CERT is set")),
         (None, Some(_)) => Err(problem("tls_cert", "is needed where AUTH_TLS_KEY is set")),
     }
+}
+
+fn clock_leeway(sources: &Sources) -> Result<Duration, ConfigError> {
+    let leeway = duration(sources, "clock_leeway")?.unwrap_or(AccessTokenVerifier::LEEWAY);
+    if leeway > AccessTokenVerifier::MAX_LEEWAY {
+        return Err(problem("clock_leeway", "must be from 0 to 60s"));
+    }
+    Ok(leeway)
 }
 
 fn keep_alive(sources: &Sources) -> Result<Duration, ConfigError> {

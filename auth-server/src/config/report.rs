@@ -118,6 +118,11 @@ impl Config {
             ("AUTH_REFRESH_ROTATION", format!("{:?}", self.rotation)),
             ("AUTH_REVOCATION_FEED", feed.to_owned()),
             ("AUTH_REVOCATION_STALE", stale.to_owned()),
+            (
+                "AUTH_REVOCATION_CAPACITY",
+                self.revocation_capacity.to_string(),
+            ),
+            ("AUTH_CLOCK_LEEWAY", duration(self.clock_leeway)),
             ("AUTH_TOKEN_CACHE", or_default(self.token_cache, "none")),
             ("AUTH_USERNAMES", usernames.to_owned()),
             (

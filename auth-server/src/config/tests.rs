@@ -63,6 +63,8 @@ fn nothing_configured_is_the_documented_default() {
     assert!(config.cors_origins.is_empty());
     assert_eq!(config.revocation_feed, RevocationDelivery::Notify);
     assert_eq!(config.revocation_stale, StalePolicy::Accept);
+    assert_eq!(config.revocation_capacity.get(), 200_000);
+    assert_eq!(config.clock_leeway, Duration::from_secs(5));
     assert_eq!(config.token_cache, None);
     assert!(config.is_embedded() && config.throttle && !config.behind_tls_proxy);
 }
@@ -169,6 +171,10 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
         ("AUTH_THROTTLE", "sometimes"),
         ("AUTH_REVOCATION_FEED", "Listen"),
         ("AUTH_REVOCATION_STALE", "ignore"),
+        ("AUTH_REVOCATION_CAPACITY", "0"),
+        ("AUTH_REVOCATION_CAPACITY", "10000001"),
+        ("AUTH_CLOCK_LEEWAY", "61s"),
+        ("AUTH_CLOCK_LEEWAY", "5"),
         ("AUTH_TOKEN_CACHE", "0"),
         ("AUTH_TOKEN_CACHE", "1000001"),
         ("AUTH_TOKEN_CACHE", "on"),
@@ -196,6 +202,16 @@ fn s17_3_a_value_that_cannot_be_used_is_refused_by_name() {
             "{variable}: {message}"
         );
     }
+}
+
+#[test]
+fn s6_11_the_leeway_of_clocks_is_shown_and_at_most_a_minute() {
+    for leeway in ["0s", "60s"] {
+        let config = load(&[("AUTH_CLOCK_LEEWAY", leeway)]).unwrap();
+        let shown = humantime::format_duration(config.clock_leeway).to_string();
+        assert!(config.report().contains(&("AUTH_CLOCK_LEEWAY", shown)));
+    }
+    refuses(&[("AUTH_CLOCK_LEEWAY", "61s")], "must be from 0 to 60s");
 }
 
 #[test]

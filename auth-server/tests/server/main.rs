@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod book;
 mod budgets;
+mod clocks;
 mod commands;
 mod cors;
 mod crash;

@@ -63,8 +63,8 @@ pub(super) mod described {
         Described::fixed(
             "ready",
             "Whether the node can work",
-            "Asks the storage, and whether the revocation feed is up to date. Take the node out of \
-             the load balancer while it fails.",
+            "Asks the storage, whether the revocation feed is up to date, and whether the clock is \
+             right. Take the node out of the load balancer while it fails.",
         )
         .answers::<Health>(200, "It can.", json!({"status": "ok"}))
         .may_be_unavailable()

@@ -152,7 +152,7 @@ async fn health_is_told_without_details() {
 #[tokio::test]
 async fn a_node_that_cannot_work_lives_but_is_not_ready() {
     type Refusal = fn() -> Result<(), AuthError>;
-    let broken: [(Refusal, &str); 3] = [
+    let broken: [(Refusal, &str); 4] = [
         (
             || Err(AuthError::Storage(StoreError::Unavailable("down".into()))),
             "the storage is not available",
@@ -164,6 +164,10 @@ async fn a_node_that_cannot_work_lives_but_is_not_ready() {
         (
             || Err(AuthError::RevocationsStale),
             "the revocation feed is stale",
+        ),
+        (
+            || Err(AuthError::ClocksApart),
+            "the clock is more than 5 seconds away from the database's",
         ),
     ];
     for (outcome, part) in broken {

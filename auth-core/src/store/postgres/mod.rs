@@ -41,7 +41,7 @@ use self::lease::Leases;
 use self::sessions::{Revocations, SessionReads};
 use self::users::UserReads;
 use crate::store::batch::{Batches, Limits};
-use crate::store::{Store, StoreError};
+use crate::store::{ClockReading, Store, StoreError};
 
 /// How long a request waits for a connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -260,6 +260,13 @@ impl PostgresStore {
 impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.checks.call(self, ()).await
+    }
+
+    async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError> {
+        let reading = self.read((), |connection, ()| {
+            Box::pin(revocations::clock(connection))
+        });
+        reading.await.map(Some)
     }
 
     fn is_alive(&self) -> bool {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{Acquire as _, Connection as _, Error, PgConnection, Row};
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::act::Isolation;
 use super::{PostgresStore, Replay, RevocationDelivery, connection, error, notification, rows};
 use crate::revocation::{Revocation, RevokedTokens};
-use crate::store::{RevocationFeed, RevocationNews, RevocationStore, StoreError, stored};
+use crate::store::{
+    ClockReading, RevocationFeed, RevocationNews, RevocationStore, StoreError, stored,
+};
 use crate::{SessionId, Timestamp};
 
 /// The channel of the notifications; of each database, so that schemas share it.
@@ -95,7 +96,7 @@ struct Feed {
     /// Listens and polls, so that each poll finds out whether it still lives.
     connection: PgListener,
     /// The database's time.
-    polled_at: Option<OffsetDateTime>,
+    polled_at: Option<Timestamp>,
     polls: u32,
     next_poll: Instant,
 }
@@ -115,9 +116,9 @@ impl RevocationFeed for Feed {
                 }
             },
         }
-        let revocations = self.poll().await.map_err(error::store_error)?;
+        let (reading, revocations) = self.poll().await.map_err(error::store_error)?;
         self.next_poll = Instant::now() + POLL_INTERVAL;
-        Ok(RevocationNews::complete(revocations))
+        Ok(RevocationNews::complete(revocations).with_clock_reading(reading))
     }
 }
 
@@ -138,7 +139,7 @@ impl Feed {
         }
     }
 
-    async fn poll(&mut self) -> Result<Vec<Revocation>, Error> {
+    async fn poll(&mut self) -> Result<(ClockReading, Vec<Revocation>), Error> {
         if self.store.pool.is_closed() {
             return Err(Error::PoolClosed);
         }
@@ -146,7 +147,7 @@ impl Feed {
             Some(polled_at) if !self.polls.is_multiple_of(FULL_EVERY) => {
                 (polled_at - OVERLAP, POLL_TIMEOUT)
             }
-            _ => (OffsetDateTime::UNIX_EPOCH, FULL_TIMEOUT),
+            _ => (Timestamp::UNIX_EPOCH, FULL_TIMEOUT),
         };
         let is_first = self.polled_at.is_none();
         let (store, connection) = (&self.store, &mut self.connection);
@@ -163,13 +164,23 @@ impl Feed {
             transaction.commit().await?;
             Ok(news)
         };
-        let (now, revocations) = timeout(patience, poll)
+        let (reading, revocations) = timeout(patience, poll)
             .await
             .unwrap_or_else(|_| Err(connection::late("the database did not answer in time")))?;
-        self.polled_at = Some(now);
+        self.polled_at = Some(reading.time);
         self.polls = self.polls.wrapping_add(1);
-        Ok(revocations)
+        Ok((reading, revocations))
     }
+}
+
+/// Reads the database's clock.
+pub(super) async fn clock(connection: &mut PgConnection) -> Result<ClockReading, Error> {
+    let asked = std::time::Instant::now();
+    let row = sqlx::query("SELECT clock_timestamp() AS now")
+        .fetch_one(connection)
+        .await?;
+    let answered = std::time::Instant::now();
+    Ok(ClockReading::new(rows::time(&row, "now")?, asked, answered))
 }
 
 /// Removes the beats of nodes that have not lived for a day.
@@ -185,18 +196,16 @@ async fn forget_dead_nodes(connection: &mut PgConnection) -> Result<(), Error> {
 
 async fn read(
     connection: &mut PgConnection,
-    since: OffsetDateTime,
-) -> Result<(OffsetDateTime, Vec<Revocation>), Error> {
+    since: Timestamp,
+) -> Result<(ClockReading, Vec<Revocation>), Error> {
     // The statement sees what was committed before it began, which is after this.
-    let now = sqlx::query_scalar("SELECT clock_timestamp()")
-        .fetch_one(&mut *connection)
-        .await?;
+    let reading = clock(&mut *connection).await?;
     let revocations = sqlx::query(
         "SELECT kind, subject, issued_before, epoch, expires_at
          FROM auth_revocations
          WHERE recorded_at > $1",
     )
-    .bind(since)
+    .bind(rows::to_sql(since)?)
     .fetch_all(connection)
     .await?
     .iter()
@@ -207,7 +216,7 @@ async fn read(
         stored::revocation(kind, subject, issued_before, epoch, expires_at)
     })
     .collect::<Result<Vec<_>, _>>()?;
-    Ok((now, revocations))
+    Ok((reading, revocations))
 }
 
 /// Records the revocations of sessions in the transaction that ends them.

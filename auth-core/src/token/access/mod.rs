@@ -163,6 +163,7 @@ struct NoSigningKey;
 #[derive(Clone)]
 pub struct AccessTokenVerifier {
     shared: Arc<Shared>,
+    leeway: Duration,
     revocations: Option<Revocations>,
     cache: Option<Arc<TokenCache>>,
 }
@@ -171,7 +172,6 @@ struct Shared {
     keys: VerifyingKeys,
     issuer: String,
     audience: String,
-    leeway: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -183,8 +183,11 @@ struct VerifiedClaims {
 }
 
 impl AccessTokenVerifier {
-    /// How far clocks may be apart.
+    /// How far clocks may be apart by default.
     pub const LEEWAY: Duration = Duration::from_secs(5);
+
+    /// How far clocks may be apart at most: for so much longer a token that has expired is good.
+    pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
     /// Makes a verifier of the tokens that `issuer` issues for `audience`. Where the two differ and
     /// are given the other way round, it refuses them all.
@@ -220,12 +223,26 @@ impl AccessTokenVerifier {
                 keys: keys.into(),
                 issuer: issuer.into(),
                 audience: audience.into(),
-                leeway: Self::LEEWAY,
                 clock,
             }),
+            leeway: Self::LEEWAY,
             revocations: None,
             cache: None,
         }
+    }
+
+    /// How far apart the clocks of the issuer and of this verifier may be (default 5 seconds, at most
+    /// a minute).
+    ///
+    /// # Errors
+    ///
+    /// [`LeewayTooLong`] beyond [`MAX_LEEWAY`](Self::MAX_LEEWAY).
+    pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, LeewayTooLong> {
+        if leeway > Self::MAX_LEEWAY {
+            return Err(LeewayTooLong);
+        }
+        self.leeway = leeway;
+        Ok(self)
     }
 
     /// Refuses the tokens that are revoked, as soon as this set knows it.
@@ -297,10 +314,10 @@ impl AccessTokenVerifier {
     fn check_now(&self, claims: &VerifiedClaims) -> Result<(), AuthError> {
         let shared = &*self.shared;
         let now = shared.clock.now();
-        if claims.not_before > now + shared.leeway {
+        if claims.not_before > now + self.leeway {
             return Err(AuthError::TokenInvalid);
         }
-        if now >= claims.principal.expires_at + shared.leeway {
+        if now >= claims.principal.expires_at + self.leeway {
             return Err(AuthError::TokenExpired);
         }
         match &self.revocations {
@@ -315,6 +332,11 @@ impl AccessTokenVerifier {
         self.shared.keys.jwks()
     }
 }
+
+/// The leeway of clocks is longer than [`AccessTokenVerifier::MAX_LEEWAY`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("clocks must not be taken to be more than 60 seconds apart")]
+pub struct LeewayTooLong;
 
 impl fmt::Debug for AccessTokenVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

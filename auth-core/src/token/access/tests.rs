@@ -471,6 +471,37 @@ fn s6_11_times_are_checked_with_a_leeway_of_five_seconds() {
 }
 
 #[test]
+fn s6_11_the_leeway_is_a_setting_up_to_a_minute() {
+    let with_leeway = |seconds| {
+        let leeway = Duration::from_secs(seconds);
+        verifier(&keys()).with_leeway(leeway)
+    };
+    let verdict = |verifier: &AccessTokenVerifier, member, at: i64| {
+        let token = sign(
+            &header().to_string(),
+            &with(claims(), member, json!(at)).to_string(),
+        );
+        verifier
+            .verify(&token)
+            .map(drop)
+            .map_err(|error| error.code())
+    };
+    for seconds in [0_u32, 60] {
+        let verifier = with_leeway(seconds.into()).unwrap();
+        let leeway = i64::from(seconds);
+        for member in ["nbf", "iat"] {
+            assert_eq!(verdict(&verifier, member, NOW + leeway), Ok(()));
+            let early = verdict(&verifier, member, NOW + leeway + 1);
+            assert_eq!(early, Err("token_invalid"));
+        }
+        assert_eq!(verdict(&verifier, "exp", NOW - leeway + 1), Ok(()));
+        let late = verdict(&verifier, "exp", NOW - leeway);
+        assert_eq!(late, Err("token_expired"));
+    }
+    assert_eq!(with_leeway(61).unwrap_err(), LeewayTooLong);
+}
+
+#[test]
 fn an_expired_token_with_another_fault_is_called_invalid() {
     let expired = with(claims(), "exp", json!(NOW - 100));
     refuses(&header(), &with(expired.clone(), "aud", json!("other")));
