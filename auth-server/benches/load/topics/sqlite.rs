@@ -281,7 +281,14 @@ impl Sent {
         } else if text.contains("SET revoked_at") {
             vec![id, now, Value::Text("logout".to_owned())]
         } else if text.starts_with("INSERT INTO auth_revocations") {
-            vec![Value::Text("session".to_owned()), id, Value::Null, now]
+            let (issued_before, epoch) = (Value::Null, Value::Null);
+            vec![
+                Value::Text("session".to_owned()),
+                id,
+                issued_before,
+                epoch,
+                now,
+            ]
         } else if text.starts_with("INSERT INTO auth_events") {
             let mut values = self.event.to_vec();
             if let [event_id, _, _, _, request_id, _] = &mut values[..] {
