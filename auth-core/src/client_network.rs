@@ -20,25 +20,41 @@ use std::net::{IpAddr, Ipv6Addr};
 pub struct ClientNetwork {
     /// The lowest address of the network.
     first: IpAddr,
+    /// How many bits of it all addresses share.
+    bits: u8,
 }
 
 impl ClientNetwork {
     /// The network of the client with this address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
-        const NETWORK: u128 = !(u64::MAX as u128);
-        let first = match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
-            canonical @ IpAddr::V4(_) => canonical,
-        };
-        Self { first }
+        Self::with_bits_of_ipv6(address, 64)
+    }
+
+    /// The addresses that one subscriber may hold: one of IPv4, or the /48 of one of IPv6, which is
+    /// 65,536 networks.
+    pub(crate) const fn subscriber(address: IpAddr) -> Self {
+        Self::with_bits_of_ipv6(address, 48)
+    }
+
+    const fn with_bits_of_ipv6(address: IpAddr, bits: u8) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = u128::MAX << (128 - bits);
+                let first = Ipv6Addr::from_bits(address.to_bits() & network);
+                Self {
+                    first: IpAddr::V6(first),
+                    bits,
+                }
+            }
+            first @ IpAddr::V4(_) => Self { first, bits: 32 },
+        }
     }
 }
 
 impl fmt::Display for ClientNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = if self.first.is_ipv4() { 32 } else { 64 };
-        write!(f, "{}/{bits}", self.first)
+        write!(f, "{}/{}", self.first, self.bits)
     }
 }
 
@@ -56,5 +72,14 @@ mod tests {
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
         assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
+    }
+
+    #[test]
+    fn fault_c3_a_subscriber_of_ipv6_is_one_whatever_network_it_uses() {
+        let subscriber = |address: &str| ClientNetwork::subscriber(address.parse().unwrap());
+        assert_eq!(subscriber("2001:db8::1"), subscriber("2001:db8:0:ffff::1"));
+        assert_ne!(subscriber("2001:db8::1"), subscriber("2001:db8:1::1"));
+        assert_ne!(subscriber("192.0.2.1"), subscriber("192.0.2.2"));
+        assert_eq!(subscriber("2001:db8::1").to_string(), "2001:db8::/48");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Clock;
+use crate::database_clock::DatabaseClock;
 use crate::mail::LinkLifetimes;
 use crate::store::{Store, StoreError};
 
@@ -33,6 +34,7 @@ pub(crate) const MAIL_DELAY: Duration = Duration::from_secs(4 * 24 * 3600);
 pub struct Housekeeper {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    database_clock: Option<Arc<DatabaseClock>>,
     keep: Retention,
     links: LinkLifetimes,
     batch: NonZeroU32,
@@ -58,10 +60,17 @@ impl Housekeeper {
         Self {
             store,
             clock,
+            database_clock: None,
             keep,
             links,
             batch: Self::DEFAULT_BATCH,
         }
+    }
+
+    /// Removes nothing while this clock and the node's are far apart.
+    pub(crate) fn minding(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
+        self.database_clock = clock;
+        self
     }
 
     /// Sets how many rows are removed at once (1,000 by default).
@@ -91,12 +100,17 @@ impl Housekeeper {
     /// Removes everything that may go now, unless a node has done so in the last ten minutes: for
     /// hosts with a scheduler of their own, and for tests.
     ///
-    /// Returns what was removed, or `None` if it was not this node's turn.
+    /// Returns what was removed, or `None` if it was not this node's turn, or if its clock and the
+    /// database's are so far apart that nobody knows what is old.
     ///
     /// # Errors
     ///
     /// [`StoreError`], the first that was met; everything else that may go is removed all the same.
     pub async fn clean(&self) -> Result<Option<Removals>, StoreError> {
+        let clock = self.database_clock.as_ref();
+        if clock.is_some_and(|clock| clock.is_apart()) {
+            return Ok(None);
+        }
         let now = self.clock.now();
         if !self.store.acquire_lease(LEASE, now, now + INTERVAL).await? {
             return Ok(None);

@@ -161,8 +161,8 @@ impl Inner {
         email: &EmailAddress,
         context: &RequestContext,
     ) -> SignUpSource {
-        let network = context.client.map(ClientNetwork::of);
-        self.throttle_keys.sign_up_source(email, network)
+        let subscriber = context.client.map(ClientNetwork::subscriber);
+        self.throttle_keys.sign_up_source(email, subscriber)
     }
 
     pub(super) fn require_sign_up(&self) -> Result<(), AuthError> {
@@ -181,6 +181,7 @@ impl Inner {
         self.require_sign_up()?;
         let claim = self.links.sign_up.open(token);
         let claim = claim.ok_or(AuthError::LinkInvalid)?;
+        self.require_in_time(&claim)?;
         if password.is_too_long() {
             return Err(AuthError::InvalidCredentials);
         }
@@ -198,7 +199,7 @@ impl Inner {
         confirmed
     }
 
-    /// Who reads the mails has not signed up for that reason: the password says so.
+    /// Reading the mailbox does not prove who signed up; knowing the password does.
     async fn confirm_sign_up(
         &self,
         claim: RecordClaim,
@@ -253,15 +254,21 @@ impl Inner {
 
     /// The enrollment that a link may complete.
     async fn open_enrollment(&self, claim: RecordClaim) -> Result<Enrollee, AuthError> {
-        if self.clock.now() >= claim.expires_at {
-            return Err(AuthError::LinkExpired);
-        }
+        self.require_in_time(&claim)?;
         let id = EnrollmentId::from_uuid(claim.id);
         let found = self.store.find_enrollment(id).await?;
         let enrollment = found.ok_or(AuthError::LinkInvalid)?;
         match enrollment.completed_at {
             Some(_) => Err(AuthError::LinkUsed),
             None => Ok(enrollment),
+        }
+    }
+
+    fn require_in_time(&self, claim: &RecordClaim) -> Result<(), AuthError> {
+        if self.clock.now() < claim.expires_at {
+            Ok(())
+        } else {
+            Err(AuthError::LinkExpired)
         }
     }
 

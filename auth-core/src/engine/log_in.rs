@@ -233,6 +233,7 @@ impl<E: Into<AuthError>> From<E> for Refusal {
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use std::num::NonZeroUsize;
+    use std::time::Duration;
 
     use super::*;
     use crate::store::SqliteStore;
@@ -264,7 +265,8 @@ mod tests {
         let context = RequestContext::default();
         let log_in = || engine.log_in(Login::new("alice", Password::new("whatever")), &context);
         let sign_ups = &engine.inner.links.sign_up;
-        let token = sign_ups.issue(uuid::Uuid::nil(), engine.inner.clock.now());
+        let in_time = engine.inner.clock.now() + Duration::from_secs(60);
+        let token = sign_ups.issue(uuid::Uuid::nil(), in_time);
         let password = || Password::new("whatever");
         let complete = || engine.complete_sign_up(token.expose(), password(), &context);
         for asked in [log_in().await.err(), complete().await.err()] {

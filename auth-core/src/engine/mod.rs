@@ -187,6 +187,7 @@ impl Engine {
             self.inner.retention,
             self.inner.links.lifetimes(),
         )
+        .minding(self.inner.database_clock.clone())
     }
 
     /// A worker that delivers the mails that this engine owes; run one on each node.

@@ -92,6 +92,7 @@ impl Letters {
     ) -> Result<bool, StoreError> {
         let budget = TryBudget {
             window: DAY,
+            quiet: DAY,
             first_block: HOUR,
             longest_block,
             ..TryBudget::new(self.throttle_keys.mails(owed.kind, &owed.to), at_once)
@@ -107,6 +108,7 @@ impl Letters {
     ) -> Result<bool, StoreError> {
         let hourly = |key, tries| TryBudget {
             window: HOUR,
+            quiet: Duration::ZERO,
             first_block: HOUR,
             longest_block: HOUR,
             ..TryBudget::new(key, tries)

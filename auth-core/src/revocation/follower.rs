@@ -99,7 +99,7 @@ impl RevocationFollower {
                 asked_at = self.set_clock(reading, asked_at);
             }
             for revocation in &news.revocations {
-                self.revocations.insert(revocation);
+                self.revocations.learn(revocation);
             }
             if news.is_complete {
                 self.revocations.confirm(asked_at);

@@ -19,9 +19,9 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long after the time of a change a token may be issued that was asked for before its commit.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// How far ahead of the time tokens are refused for entries that are forgotten: tokens carry whole
-/// seconds.
-const AHEAD: Duration = Duration::from_secs(1);
+/// How far ahead of the time tokens are refused for entries that are forgotten: those of this very
+/// moment are among them.
+const AHEAD: Duration = Duration::from_micros(1);
 
 /// A set that is full again within this time says so no second time.
 const QUIET: Duration = Duration::from_secs(60);
@@ -224,11 +224,6 @@ impl Revocations {
         if revocation.expires_at <= now {
             return;
         }
-        let is_of_all = matches!(revocation.tokens, RevokedTokens::All { .. });
-        // Each poll tells some again: they would fill the set again.
-        if !is_of_all && self.shared.floor.covers(revocation) {
-            return;
-        }
         if self.len() >= self.shared.capacity.get() && !self.knows(revocation) {
             self.make_room(now);
         }
@@ -258,6 +253,15 @@ impl Revocations {
                 let micros = issued_before.unix_micros();
                 self.shared.all_before.fetch_max(micros, Ordering::AcqRel);
             }
+        }
+    }
+
+    /// Refuses further tokens that a store has told of, perhaps not for the first time.
+    pub(super) fn learn(&self, revocation: &Revocation) {
+        let is_of_all = matches!(revocation.tokens, RevokedTokens::All { .. });
+        // Those that were forgotten would fill the set again.
+        if is_of_all || !self.shared.floor.covers(revocation) {
+            self.insert(revocation);
         }
     }
 
@@ -491,19 +495,21 @@ mod tests {
         let (set, clock) = small();
         let second = Duration::from_secs(1);
         let ours = principal(NOW);
+        // Tokens say the second in which they were issued.
+        advance(&clock, second * 2 / 5);
         let mut told = Vec::new();
         let mut gone = Vec::new();
         // At once, so that a fresh token expires before the last of these is forgotten.
         for _ in 0..25 {
             let revoked = principal(NOW);
-            told.push(ended(revoked.session_id, NOW));
+            told.push(ended(revoked.session_id, clock.now()));
             gone.push(revoked);
         }
-        let poll = || told.iter().for_each(|revocation| set.insert(revocation));
+        let poll = || told.iter().for_each(|revocation| set.learn(revocation));
         poll();
         assert!(set.len() <= 10, "{set:?}");
         assert_eq!(code(&set, &ours), "token_expired");
-        advance(&clock, second);
+        advance(&clock, second * 3 / 5);
         let refreshed = principal(NOW + second);
         for _ in 0..90 {
             poll();
@@ -515,6 +521,10 @@ mod tests {
             }
             advance(&clock, second);
         }
+        // What is revoked here is remembered, also if the clock was set back.
+        let early = principal(NOW + second);
+        set.insert(&ended(early.session_id, NOW));
+        assert_eq!(code(&set, &early), "token_revoked");
         // What is revoked from now on is remembered.
         set.insert(&ended(refreshed.session_id, clock.now()));
         poll();

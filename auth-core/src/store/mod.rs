@@ -100,7 +100,9 @@ pub trait Store:
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Failed`].
-    async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError>;
+    async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError> {
+        Ok(None)
+    }
 
     /// Whether the store can still work by itself, however the database is: if it has lost its
     /// connections for good, the process is to be restarted.

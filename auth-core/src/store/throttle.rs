@@ -68,9 +68,10 @@ pub struct TryBudget {
     pub key: ThrottleKey,
     /// How many within the window.
     pub tries: u32,
-    /// How long tries count, and for how long it must be quiet after a block before all is
-    /// forgotten.
+    /// How long tries count.
     pub window: Duration,
+    /// For how long it must be quiet after a block before the block is forgotten.
+    pub quiet: Duration,
     /// How long the first block lasts; each further one twice as long.
     pub first_block: Duration,
     /// The longest block.
@@ -80,13 +81,15 @@ pub struct TryBudget {
 }
 
 impl TryBudget {
-    /// Makes a budget with a window of 15 minutes, and blocks of 30 seconds to 15 minutes.
+    /// Makes a budget with a window of 15 minutes and blocks of 30 seconds to 15 minutes, which
+    /// are forgotten after 15 quiet minutes.
     #[must_use]
     pub const fn new(key: ThrottleKey, tries: u32) -> Self {
         Self {
             key,
             tries,
             window: Duration::from_secs(15 * 60),
+            quiet: Duration::from_secs(15 * 60),
             first_block: Duration::from_secs(30),
             longest_block: Duration::from_secs(15 * 60),
             only_if_known: false,
@@ -167,8 +170,9 @@ impl TryRecord {
 
     /// Takes a try that may fail.
     ///
-    /// The last try of a window blocks the key until it is given back. After a block there is one
-    /// try, which blocks again, for twice as long: guessing slows down, and ends by itself.
+    /// The last try of a window blocks the key until it is given back. Until the block is forgotten,
+    /// there is one try after it, which blocks again, for twice as long: guessing slows down, and
+    /// ends by itself.
     ///
     /// # Errors
     ///
@@ -186,7 +190,7 @@ impl TryRecord {
         }
         if self
             .blocked_until
-            .is_some_and(|until| until + budget.window <= now)
+            .is_some_and(|until| until + budget.quiet <= now)
         {
             self.strikes = 0;
         }
@@ -198,7 +202,7 @@ impl TryRecord {
             let until = now + block.min(budget.longest_block);
             self.blocked_until = Some(until);
             self.strikes = self.strikes.saturating_add(1);
-            self.forget_at = self.forget_at.max(until + budget.window);
+            self.forget_at = self.forget_at.max(until + budget.quiet);
         }
         Ok(())
     }

@@ -52,14 +52,14 @@ impl ThrottleKeys {
         self.key(&["sign-up", &id.to_string()])
     }
 
-    /// Who signs up with this address from this network, or from where nobody knows.
+    /// Who signs up with this address, by the subscriber's network if that is known.
     pub(crate) fn sign_up_source(
         &self,
         email: &EmailAddress,
-        network: Option<ClientNetwork>,
+        subscriber: Option<ClientNetwork>,
     ) -> SignUpSource {
-        let network = network.map(|network| network.to_string());
-        let parts = ["sign-up source", network.as_deref().unwrap_or_default()];
+        let subscriber = subscriber.map(|network| network.to_string());
+        let parts = ["sign-up source", subscriber.as_deref().unwrap_or_default()];
         let key = self.key(&[parts.as_slice(), &[email.key()]].concat());
         let half = key.as_bytes().first_chunk().copied().unwrap_or_default();
         SignUpSource::from_uuid(Builder::from_custom_bytes(half).into_uuid())

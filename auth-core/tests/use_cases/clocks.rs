@@ -99,6 +99,15 @@ async fn fault_b7a_a_token_logged_out_through_a_node_whose_clock_is_wrong_stays_
     .await;
 }
 
+/// While one of the clocks is wrong, nobody knows what is old.
+#[tokio::test]
+async fn fault_b7a_a_node_that_is_far_from_the_databases_clock_removes_nothing() {
+    let (_database, right, wrong, _) = nodes(5 * MINUTE).await;
+    assert_eq!(wrong.engine.housekeeper().clean().await.unwrap(), None);
+    let removed = right.engine.housekeeper().clean().await.unwrap();
+    assert!(removed.is_some());
+}
+
 /// Which a test cannot wait for with tokens of five minutes.
 #[tokio::test]
 async fn fault_b7a_what_is_recorded_for_other_nodes_is_in_the_databases_time() {

@@ -12,7 +12,7 @@ use auth_core::{
     AuthError, AuthService, Clock, Engine, RequestContext, SystemClock, Timestamp, TokenPair,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
 use crate::revocation::{follow, until, verdict};
@@ -252,6 +252,43 @@ async fn s7_7_a_poll_finds_what_was_recorded_long_before_it_was_committed() {
         assert_eq!(told(feed.as_mut()).await, []);
     }
     transaction.commit().await.unwrap();
+    assert_eq!(told(feed.as_mut()).await.len(), 1);
+}
+
+/// What was removed as expired while the clock was ahead counts again.
+#[tokio::test]
+async fn fault_b7a_a_feed_tells_all_again_when_the_databases_clock_is_set_back() {
+    let (_, database) = support::postgres().await;
+    let mut clock = PgConnection::connect(database.url()).await.unwrap();
+    // What stands in `public` is found before what is built in.
+    let shadow = "DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database());
+    END $$";
+    sqlx::raw_sql(shadow).execute(&mut clock).await.unwrap();
+    let mut set_ahead = async |hours: u32| {
+        let function = format!(
+            "CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+             AS $$ SELECT pg_catalog.clock_timestamp() + interval '{hours} hours' $$"
+        );
+        let function = sqlx::raw_sql(AssertSqlSafe(function));
+        function.execute(&mut clock).await.unwrap();
+    };
+    set_ahead(0).await;
+    let store = PostgresStore::connect(database.url()).unwrap();
+    sqlx::query(
+        "INSERT INTO auth_revocations (kind, subject, recorded_at, expires_at)
+         VALUES ('session', gen_random_uuid(), now() - interval '10 minutes',
+                 now() + interval '1 hour')",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    let mut feed = store.follow_revocations().await.unwrap();
+    assert_eq!(told(feed.as_mut()).await.len(), 1);
+    set_ahead(2).await;
+    assert_eq!(told(feed.as_mut()).await, []);
+    set_ahead(0).await;
+    assert_eq!(told(feed.as_mut()).await, [], "this one learns of it");
     assert_eq!(told(feed.as_mut()).await.len(), 1);
 }
 

@@ -156,15 +156,16 @@ impl AuthApi {
                 });
                 ask_again(StatusCode::BAD_REQUEST, problems.collect())
             }
-            Err(ApiError::Auth(error @ AuthError::UsernameTaken)) if link.asks_username() => {
+            Err(error @ ApiError::Auth(AuthError::UsernameTaken)) if link.asks_username() => {
                 let problem = "Somebody else has this name. Choose another one.";
-                let status = ApiError::from(error).status();
-                ask_again(status, vec![("username", problem.to_owned())])
+                ask_again(error.status(), vec![("username", problem.to_owned())])
             }
-            Err(ApiError::Auth(error @ AuthError::InvalidCredentials)) => {
+            Err(error @ ApiError::Auth(AuthError::InvalidCredentials)) => {
                 let problem = "That is not the password of this sign-up.";
-                let status = ApiError::from(error).status();
-                ask_again(status, vec![("password", problem.to_owned())])
+                let problems = vec![("password", problem.to_owned())];
+                let mut page = ask_again(error.status(), problems)?;
+                error.add_headers(page.headers_mut());
+                Ok(page)
             }
             Err(error) => self.refused(link, &error),
         }

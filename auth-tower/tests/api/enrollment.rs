@@ -300,6 +300,7 @@ async fn fault_c3_the_page_of_a_sign_up_asks_for_its_password() {
         "<li>That is not the password of this sign-up.</li>",
         r#"name="token" value="ast_a""#,
         r#"aria-invalid="true" aria-describedby="problems" autofocus"#,
+        "\nwww-authenticate: Bearer\n",
     ] {
         assert!(answer.contains(part), "{part}: {answer}");
     }

@@ -16,10 +16,9 @@ use async_trait::async_trait;
 use auth_core::audit::AuditEvent;
 use auth_core::revocation::{Revocation, RevokedTokens};
 use auth_core::store::{
-    ClaimedMail, ClockReading, EmailChange, EmailChangeId, EmailConfirmation, Ending, Enrollee,
-    EnrollmentId, EventFilter, EventStore, NewMail, NewSession, NewUser, OutboxStore, Revoked,
-    SessionRotation, SessionStore, Store, StoreError, ThrottleKey, TryRecord, UserFilter,
-    UserStore,
+    ClaimedMail, EmailChange, EmailChangeId, EmailConfirmation, Ending, Enrollee, EnrollmentId,
+    EventFilter, EventStore, NewMail, NewSession, NewUser, OutboxStore, Revoked, SessionRotation,
+    SessionStore, Store, StoreError, ThrottleKey, TryRecord, UserFilter, UserStore,
 };
 use auth_core::{
     EmailAddress, Generation, PasswordHash, Session, SessionId, SessionOwner, Timestamp, User,
@@ -198,11 +197,6 @@ impl Tables {
 impl Store for MemoryStore {
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
-    }
-
-    async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError> {
-        // One process, one clock.
-        Ok(None)
     }
 }
 

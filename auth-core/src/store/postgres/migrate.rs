@@ -116,9 +116,7 @@ impl PostgresStore {
     ///   was applied by a newer version of this crate; or if a pooler gives each transaction another
     ///   session, since the lock belongs to one.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let options = self.pool.connect_options();
-        let is_passed_around = connection::is_passed_around(&options).await;
-        if is_passed_around.map_err(error::store_error)? {
+        if !self.pending_migrations().await?.is_empty() && self.is_passed_around().await {
             return Err(StoreError::Failed(PAST_THE_POOLER.into()));
         }
         let mut migrator = Migrator::with_migrations(migrations());
@@ -130,6 +128,12 @@ impl PostgresStore {
         // Closing a connection that broke during the run fails; the outcome says that already.
         let _ = connection.close().await;
         outcome.map_err(|failure| stored::migration_error(failure, error::store_error))
+    }
+
+    /// Where there is no other connection to be had, nobody knows.
+    async fn is_passed_around(&self) -> bool {
+        let options = self.pool.connect_options();
+        matches!(connection::is_passed_around(&options).await, Ok(true))
     }
 
     /// The names of the migrations that the database lacks, such as `0001_users`.

@@ -167,8 +167,14 @@ impl Feed {
         let (reading, revocations) = timeout(patience, poll)
             .await
             .unwrap_or_else(|_| Err(connection::late("the database did not answer in time")))?;
+        // After a clock that was ahead, the time since the last poll tells nothing.
+        let was_ahead = self.polled_at.is_some_and(|before| reading.time < before);
+        self.polls = if was_ahead {
+            0
+        } else {
+            self.polls.wrapping_add(1)
+        };
         self.polled_at = Some(reading.time);
-        self.polls = self.polls.wrapping_add(1);
         Ok((reading, revocations))
     }
 }
