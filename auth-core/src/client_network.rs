@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv6Addr};
 pub struct ClientNetwork {
     /// The lowest address of the network.
     first: IpAddr,
-    /// How many bits of it all addresses share.
+    /// How many leading bits all its addresses share.
     bits: u8,
 }
 
@@ -31,7 +31,7 @@ impl ClientNetwork {
         Self::with_bits_of_ipv6(address, 64)
     }
 
-    /// The addresses that one subscriber may hold: one of IPv4, or the /48 of one of IPv6, which is
+    /// The addresses that one subscriber may hold: an IPv4 address, or a /48 of IPv6, which is
     /// 65,536 networks.
     pub(crate) const fn subscriber(address: IpAddr) -> Self {
         Self::with_bits_of_ipv6(address, 48)

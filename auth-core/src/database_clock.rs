@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use crate::store::ClockReading;
 use crate::{Clock, Timestamp};
 
-/// From this difference on the log has a warning.
+/// Beyond this difference the log has a warning.
 const NOTICEABLE: Duration = Duration::from_secs(2);
 
 /// Beyond this difference a node is not ready.
 const TOLERABLE: Duration = Duration::from_secs(5);
 
-/// A difference counts as smaller again only when it is so much below a limit: near the limit the
-/// log would have a line with each reading.
+/// How far below a limit a difference must fall before it counts as within the limit again:
+/// otherwise one near the limit would log a line at each reading.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Tells the database's time by the node's clock and the last known difference of the two.
+/// Shows the database's time: the node's clock plus the last known difference between the two.
 ///
-/// What one node records, such as until when a revocation counts or a mail is taken, others compare
-/// with their own time. So nodes of one database all go by its clock. It is read where the database
-/// is asked anyway; between two readings the node's clock runs by itself.
+/// Nodes compare the times that other nodes record, such as until when a revocation counts or a
+/// mail is claimed, with their own. So all nodes of a database go by its clock. They read it where
+/// they ask the database anyway; between two readings the node's clock runs by itself.
 pub(crate) struct DatabaseClock {
     node: Arc<dyn Clock>,
     /// How far the database's clock is ahead of the node's (microseconds).
@@ -36,7 +36,7 @@ enum Agreement {
     #[default]
     Agree,
     Differ,
-    /// So far that the node is not ready.
+    /// So far apart that the node is not ready.
     Apart,
 }
 
@@ -57,7 +57,7 @@ impl Agreement {
 }
 
 impl DatabaseClock {
-    /// Takes the node's clock for the database's, until it is told otherwise.
+    /// Assumes that the node's clock agrees with the database's, until the first reading.
     pub(crate) fn new(node: Arc<dyn Clock>) -> Self {
         Self {
             node,
@@ -68,8 +68,8 @@ impl DatabaseClock {
 
     /// Sets the clock; returns by how many microseconds it has moved.
     ///
-    /// It moves no further than the reading proves: how long the database took to answer leaves
-    /// some room, and what is within it is no difference.
+    /// It moves only as far as the reading proves: the database read its clock at some moment
+    /// between question and answer, and a difference that this can explain is none.
     pub(crate) fn set(&self, reading: &ClockReading) -> i64 {
         let (node, now) = (self.node.now(), Instant::now());
         let ahead_of = |then: Instant| {
@@ -91,7 +91,7 @@ impl DatabaseClock {
         *self.agreement() == Agreement::Apart
     }
 
-    /// Says once what has changed, not with each reading.
+    /// Logs a change once, not at each reading.
     fn judge(&self, ahead: i64) {
         let mut agreement = self.agreement();
         let before = *agreement;

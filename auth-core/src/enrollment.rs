@@ -8,7 +8,7 @@ use crate::store::EnrollmentId;
 use crate::token::RecordTokens;
 use crate::{Administrator, AuthError, Login, Password, Registration, RequestContext};
 
-/// Use cases of who is no user yet, beside [`AuthService`](crate::AuthService).
+/// Use cases of people who are not users yet, next to [`AuthService`](crate::AuthService).
 ///
 /// Which of them are allowed is a [mode](RegistrationMode) of the service; the others are refused
 /// with [`AuthError::RegistrationClosed`].
@@ -19,7 +19,7 @@ use crate::{Administrator, AuthError, Login, Password, Registration, RequestCont
 ///     RequestContext, TakenNames,
 /// };
 ///
-/// /// Lets everybody sign up.
+/// Lets everybody sign up.
 /// fn open(builder: EngineBuilder) -> EngineBuilder {
 ///     let taken_names = TakenNames::Told;
 ///     builder.with_registration(RegistrationMode::Open { taken_names })
@@ -35,15 +35,15 @@ pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
     /// Who may make an account.
     fn registration_mode(&self) -> RegistrationMode;
 
-    /// Notes what somebody wants to be registered with, and mails a link to the address, with which
+    /// Records a sign-up, and mails a link to its address, with which
     /// [`complete_sign_up`](Self::complete_sign_up) makes the user. Until then there is no user.
     ///
-    /// Several may sign up with one address: each link belongs to its own sign-up, one for each
-    /// [network](crate::ClientNetwork) of clients and five at most; a newer one from the same network
-    /// replaces the earlier.
+    /// Several people may sign up with one address, and each link belongs to its own sign-up. At
+    /// most five are pending, one for each client; a newer one of the same client replaces the
+    /// earlier one.
     ///
     /// If the address belongs to a user, that user gets a notice instead; the answer and its cost
-    /// are the same. At most three such mails an hour go to an address for one network, and ten for
+    /// are the same. At most three such mails an hour go to an address for each client, and ten in
     /// all.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
     /// ends all other sign-ups of the address: only a client that knows the mailbox and the password
     /// gets the account.
     ///
-    /// Wrong passwords are [counted](crate::LoginThrottle) as those of logins are.
+    /// Wrong passwords are [counted](crate::LoginThrottle) as wrong passwords at logins are.
     ///
     /// # Errors
     ///
@@ -65,7 +65,8 @@ pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
     /// - [`AuthError::InvalidCredentials`] if it is not the password of this sign-up: the link stays
     ///   good;
     /// - [`AuthError::TooManyAttempts`] after too many of those;
-    /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`] if a user has it since the sign-up;
+    /// - [`AuthError::UsernameTaken`], [`AuthError::EmailTaken`] if a user has taken it since the
+    ///   sign-up;
     /// - [`AuthError::RegistrationClosed`], [`AuthError::Overloaded`], [`AuthError::Storage`].
     async fn complete_sign_up(
         &self,
@@ -76,7 +77,7 @@ pub trait Enrollment: fmt::Debug + Send + Sync + 'static {
 
     /// Whether a link with this token completes a sign-up, so that a page must ask for its password.
     ///
-    /// It looks at the form of the token alone, and says nothing about whether the link is good.
+    /// It looks only at the form of the token, and does not say whether the link is good.
     fn is_sign_up_link(&self, token: &str) -> bool {
         token.starts_with(RecordTokens::SIGN_UP)
     }

@@ -67,7 +67,7 @@ impl Housekeeper {
         }
     }
 
-    /// Removes nothing while this clock and the node's are far apart.
+    /// Makes the housekeeper remove nothing while the node's clock is far from the database's.
     pub(crate) fn minding(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
         self.database_clock = clock;
         self
@@ -101,7 +101,7 @@ impl Housekeeper {
     /// hosts with a scheduler of their own, and for tests.
     ///
     /// Returns what was removed, or `None` if it was not this node's turn, or if its clock and the
-    /// database's are so far apart that nobody knows what is old.
+    /// database's are so far apart that it is unknown which rows are old.
     ///
     /// # Errors
     ///

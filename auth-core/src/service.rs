@@ -121,7 +121,7 @@ pub trait AuthService: fmt::Debug + Send + Sync + 'static {
     ///
     /// - [`AuthError::Storage`] if the store cannot answer;
     /// - [`AuthError::RevocationsStale`] if a
-    ///   [follower](crate::revocation::RevocationFollower) was started and does not get on;
+    ///   [follower](crate::revocation::RevocationFollower) was started and has fallen behind;
     /// - [`AuthError::ClocksApart`] if the node's clock is more than 5 seconds away from the
     ///   database's.
     async fn check(&self) -> Result<(), AuthError>;

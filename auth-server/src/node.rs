@@ -126,7 +126,7 @@ impl NodeStore {
         retried.map_err(|source| failed(&self.name, source))
     }
 
-    /// The time by which the nodes go.
+    /// The time by which the nodes go: the database's, if it has a clock.
     pub(crate) async fn now(&self) -> Result<Timestamp, CommandError> {
         let reading = self.shared().read_clock().await;
         let reading = reading.map_err(|source| failed(&self.name, source))?;

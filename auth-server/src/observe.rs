@@ -38,7 +38,7 @@ pub(crate) fn record(config: &Config) -> Result<PrometheusHandle, BuildError> {
         Database::Postgres(_) => "postgres",
     };
     gauge!("auth_node_info", "database" => database).set(1);
-    // Shown before anything has happened: then an alert sees it happen.
+    // Exported from the start, so that an alert sees the first increase.
     counter!("auth_clock_apart_total").absolute(0);
     counter!("auth_revocation_overflows_total").absolute(0);
     // What was dropped before anything was measured counts too.
@@ -71,15 +71,15 @@ fn describe() {
     describe_gauge!(
         "auth_clock_difference_seconds",
         Unit::Seconds,
-        "How far the database's clock is ahead of this node's."
+        "How far the database's clock is ahead of this node's; negative if it is behind."
     );
     describe_counter!(
         "auth_clock_apart_total",
-        "How often the two came to be more than 5 seconds apart."
+        "How often this node's clock and the database's came to be more than 5 seconds apart."
     );
     describe_counter!(
         "auth_revocation_overflows_total",
-        "How often more was revoked than this node remembers."
+        "How often more was revoked than this node remembers, so that clients had to refresh early."
     );
     describe_gauge!(
         "auth_revocation_entries",

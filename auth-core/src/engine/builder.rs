@@ -47,9 +47,9 @@ const RESERVED_USERNAMES: &[&str] = &[
 /// Where the time comes from.
 #[derive(Debug)]
 enum TimeSource {
-    /// Set by the database's.
+    /// The node's clock, corrected by the database's.
     Node(Arc<dyn Clock>),
-    /// As it is.
+    /// A clock that is used as it is.
     Given(Arc<dyn Clock>),
 }
 
@@ -292,24 +292,25 @@ impl EngineBuilder {
         self
     }
 
-    /// Where the time comes from, whatever the database's clock says: for tests, and for hosts that
-    /// see to it that all nodes have the same time. Nothing then notices that they have not.
+    /// Takes the time from this clock, whatever the database's clock shows: for tests, and for
+    /// hosts that keep the clocks of all nodes in step themselves. Nothing then notices a clock
+    /// that is wrong.
     ///
-    /// By default it is the database's time, told by the node's clock.
+    /// By default it is the database's time: see [`with_node_clock`](Self::with_node_clock).
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.time = TimeSource::Given(clock);
         self
     }
 
-    /// The clock of this node (default: [`SystemClock`]), which tells the database's time: the
-    /// [follower](Engine::revocation_follower) and [`Engine::set_clock`] compare the two.
+    /// The clock of this node (default: [`SystemClock`]). The engine corrects it by the database's
+    /// clock, which the [follower](Engine::revocation_follower) and [`Engine::set_clock`] read.
     pub fn with_node_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.time = TimeSource::Node(clock);
         self
     }
 
-    /// How far apart the clocks may be of those who issue access tokens and of those who verify
-    /// them (default 5 seconds, at most a minute).
+    /// How far apart the clocks of the issuer and of the verifier of an access token may be
+    /// (default 5 seconds, at most a minute).
     pub fn with_clock_leeway(mut self, leeway: Duration) -> Self {
         self.clock_leeway = leeway;
         self
@@ -334,9 +335,9 @@ impl EngineBuilder {
         self
     }
 
-    /// How many revocations this node remembers (default 200,000), about 100 bytes each. Beyond,
-    /// those that it has remembered longest go, and the access tokens from before are refreshed
-    /// once.
+    /// How many revocations this node remembers (default 200,000), about 100 bytes each. When they
+    /// are more, it forgets those that it would forget first anyway, and refuses the access tokens
+    /// that they may concern: clients refresh once.
     pub fn with_revocation_capacity(mut self, capacity: NonZeroUsize) -> Self {
         self.revocation_capacity = capacity;
         self
@@ -467,8 +468,8 @@ pub enum SettingsError {
     /// The password links' lifetime.
     #[error("a link to choose a new password must not be good for longer than a day")]
     PasswordResetTtl,
-    /// The leeway of clocks.
-    #[error("clocks must not be taken to be more than 60 seconds apart")]
+    /// The clock leeway.
+    #[error("the clock leeway must not be longer than 60 seconds")]
     ClockLeeway,
     /// The public URL.
     #[error("the public URL must begin with https:// or http:// and have no query or fragment")]

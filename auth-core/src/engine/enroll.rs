@@ -155,7 +155,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Who signs up with the address, or asks for another mail of a sign-up.
+    /// Stands for the client that signs up with the address, or asks for another mail of its
+    /// sign-up.
     pub(super) fn sign_up_source(
         &self,
         email: &EmailAddress,
@@ -185,8 +186,9 @@ impl Inner {
         if password.is_too_long() {
             return Err(AuthError::InvalidCredentials);
         }
-        // As at a login: what cannot be hashed asks the database nothing, and of many at once no
-        // more are hashed than may fail.
+        // As at a login: reserve a hashing slot first, so that what cannot be hashed never reaches
+        // the database, and take the try before hashing, so that many requests at once get no more
+        // guesses.
         let place = self.hasher.reserve()?;
         let id = EnrollmentId::from_uuid(claim.id);
         let mut taken = self.take_tries_of_sign_up(id, context).await?;

@@ -82,7 +82,7 @@ pub struct Engine {
 struct Inner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    /// The same clock, if it is set by the database's.
+    /// The same clock, if it is corrected by the database's.
     database_clock: Option<Arc<DatabaseClock>>,
     hasher: PasswordHasher,
     policy: PasswordPolicy,
@@ -146,13 +146,13 @@ impl Engine {
         .setting(self.inner.database_clock.clone())
     }
 
-    /// Reads the database's clock, by which the engine goes from then on, as the
-    /// [follower](Self::revocation_follower) does every second: before a node serves, and for
-    /// programs that run no follower.
+    /// Reads the database's clock, and goes by it from then on. The
+    /// [follower](Self::revocation_follower) does the same every second; call this before a node
+    /// serves, and in programs that run no follower.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Storage`]: the clock is as before.
+    /// [`AuthError::Storage`] if the store cannot answer: the clock stays as it was.
     pub async fn set_clock(&self) -> Result<(), AuthError> {
         if let Some(clock) = &self.inner.database_clock
             && let Some(reading) = self.inner.store.read_clock().await?

@@ -21,8 +21,8 @@ impl Inner {
         Ending::new(reason, at + MARGIN, self.remembered_until(at))
     }
 
-    /// When the last access token of a session that ends at this time has expired, for verifiers of
-    /// other services too.
+    /// When the last access token of a session that ends at this time has expired, even for the
+    /// verifiers of other services.
     pub(super) fn remembered_until(&self, at: Timestamp) -> Timestamp {
         at + self.access_tokens.lifetime() + AccessTokenVerifier::MAX_LEEWAY + UNDER_WAY
     }

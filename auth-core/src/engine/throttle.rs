@@ -166,8 +166,8 @@ impl Inner {
             .await
     }
 
-    /// The same for the password of a sign-up: guesses count for it, and for the network together
-    /// with those of logins.
+    /// The same for the password of a sign-up: a guess counts for the sign-up, and for the network,
+    /// together with the network's guesses at logins.
     pub(super) async fn take_tries_of_sign_up(
         &self,
         id: EnrollmentId,

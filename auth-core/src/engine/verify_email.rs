@@ -78,7 +78,7 @@ impl Inner {
         let source = self.sign_up_source(&email, context);
         let mut mail = NewMail::new(MailKind::VerifyEmail, email, self.clock.now());
         if self.require_sign_up().is_ok() {
-            // Of several who have signed up with the address each asks for the own link.
+            // Several may have signed up with the address: each gets the link of its own sign-up.
             mail = mail.about(source.as_uuid());
         }
         let act = AuditAct::VerificationRequested;

@@ -13,9 +13,10 @@ use crate::private;
 
 /// Writes each mail into a folder as an `.eml` file, which every mail program opens.
 ///
-/// A file is named after its mail's id, so that a mail that comes again replaces the file. The names
-/// sort by the time at which the mails were put together. A mail holds a link that acts for its recipient: the files are
-/// readable by their owner only (0600), and so is the folder if it is made here (0700).
+/// A file is named after its mail's id, so that a mail that is sent again replaces the file. The
+/// names sort by the time at which the mails were made. A mail holds a link that acts for its
+/// recipient: the files are readable by their owner only (0600), and so is the folder if it is made
+/// here (0700).
 ///
 /// ```
 /// use auth_core::mail::FolderTransport;
@@ -69,7 +70,7 @@ impl MailTransport for FolderTransport {
         let file = folder.join(format!("{}.eml", mail.id));
         let path = file.clone();
         blocking(move || {
-            // Its name is new each time: an earlier try may have left its draft behind.
+            // The draft's name is new each time: an earlier try may have left its draft behind.
             let draft = Draft::create(&folder, Uuid::now_v7())?;
             draft.write(&message)?;
             draft.publish(&path)?;

@@ -100,7 +100,8 @@ impl Letters {
         self.may_spend(owed, &[budget]).await
     }
 
-    /// Those of sign-ups count for the address, and for who asked: others leave the owner some.
+    /// Mails of sign-ups count for the address and for the client that asked, so that strangers
+    /// leave the owner some.
     pub(super) async fn may_write_of_sign_up(
         &self,
         owed: &ClaimedMail,

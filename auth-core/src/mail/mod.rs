@@ -93,7 +93,7 @@ impl MailKind {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mail {
-    /// The id, which is the same each time the mail is sent: that of the outbox's row.
+    /// The id of the mail's row in the outbox, the same each time the mail is sent.
     pub id: Uuid,
     /// The one recipient.
     pub to: EmailAddress,
@@ -106,7 +106,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Puts a mail together, with an id of its own.
+    /// Makes a mail with a new id.
     #[must_use]
     pub fn new(to: EmailAddress, subject: String, text: String, html: String) -> Self {
         Self {
@@ -134,9 +134,10 @@ impl fmt::Debug for Mail {
 pub trait MailTransport: fmt::Debug + Send + Sync + 'static {
     /// Hands one mail on; when it returns, the mail is no longer ours to lose.
     ///
-    /// A mail may come more than once, with the same [`id`](Mail::id) each time: when the process
-    /// ends after it was handed on and before that is written down, or when no answer came. Pass the
-    /// id on, so that the recipient's side can drop the copy; the links of all copies are good.
+    /// A transport may get the same mail more than once, with the same [`id`](Mail::id) each time:
+    /// if the process ends before it has recorded that the mail was handed on, or if no answer
+    /// came. Pass the id on, so that the recipient's side can drop duplicates; the links of all
+    /// copies work.
     ///
     /// # Errors
     ///

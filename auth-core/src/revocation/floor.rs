@@ -5,13 +5,13 @@ use crate::{Principal, Timestamp};
 
 /// Stands for the revocations that a full set has forgotten.
 ///
-/// A revocation is remembered until the last of its tokens has expired. So whoever refuses the
-/// tokens that expire by some time needs no revocation that is remembered until then. Tokens of now
-/// may expire by then as well, after many revocations in a short time; but those were issued after
-/// the forgotten revocations were told, and are good.
+/// A revocation is remembered until the last of its tokens has expired. So a set that refuses all
+/// tokens that expire by some time needs no revocation that is remembered until then. After many
+/// revocations in a short time, new tokens may expire by then as well; but they are issued after
+/// the forgotten revocations were received, and are good.
 #[derive(Debug)]
 pub(super) struct Floor {
-    /// Microseconds, as is the other.
+    /// In microseconds, like `issued_before`.
     expires_by: AtomicI64,
     issued_before: AtomicI64,
 }
@@ -24,8 +24,8 @@ impl Floor {
         }
     }
 
-    /// Refuses tokens that expire by one time and were issued before another, from now on; returns
-    /// up to when issued ones were refused so far.
+    /// From now on, refuses tokens that expire by one time and were issued before another. Returns
+    /// the time of issue before which tokens were refused so far.
     pub(super) fn raise(&self, expires_by: Timestamp, issued_before: Timestamp) -> Timestamp {
         // In this order: whoever sees the second sees the first.
         let before = self

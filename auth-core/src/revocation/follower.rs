@@ -16,7 +16,7 @@ pub struct RevocationFollower {
     store: Arc<dyn RevocationStore>,
     revocations: Revocations,
     clock: Arc<dyn Clock>,
-    /// The same clock, if it is to be set by the database's.
+    /// The same clock, if it is corrected by the database's.
     database_clock: Option<Arc<DatabaseClock>>,
 }
 
@@ -37,7 +37,7 @@ impl RevocationFollower {
         }
     }
 
-    /// Sets this clock by what the store tells of the database's.
+    /// Corrects this clock by the store's readings of the database's.
     pub(crate) fn setting(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
         self.database_clock = clock;
         self
@@ -94,7 +94,7 @@ impl RevocationFollower {
                 Ok(news) => news,
                 Err(error) => return error,
             };
-            // Before the rest, which is in the database's time.
+            // First, since the revocations are in the database's time.
             if let Some(reading) = &news.clock_reading {
                 asked_at = self.set_clock(reading, asked_at);
             }
@@ -112,7 +112,7 @@ impl RevocationFollower {
         }
     }
 
-    /// Sets the clock, and says what it would have shown then.
+    /// Corrects the clock, and returns what it would have shown at `then`.
     fn set_clock(&self, reading: &ClockReading, then: Timestamp) -> Timestamp {
         let Some(clock) = &self.database_clock else {
             return then;

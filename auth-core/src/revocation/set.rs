@@ -19,11 +19,11 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long after the time of a change a token may be issued that was asked for before its commit.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// How far ahead of the time tokens are refused for entries that are forgotten: those of this very
-/// moment are among them.
+/// How far ahead of now the floor refuses tokens in place of forgotten entries, so that tokens of
+/// this very moment are refused, too.
 const AHEAD: Duration = Duration::from_micros(1);
 
-/// A set that is full again within this time says so no second time.
+/// A set that is full again within this time does not log it again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// The store is not followed, or has been lost.
@@ -32,9 +32,9 @@ const NEVER: i64 = i64::MIN;
 /// The access tokens that are refused although they have not expired; clones share one set.
 ///
 /// Looking a token up takes no lock. The set is no larger than what was revoked in one lifetime of
-/// an access token, and has a [capacity](Self::with_capacity): beyond, the older half of its entries
-/// is forgotten, the tokens that they may concern are taken for expired, whosever they are, and
-/// clients refresh them once.
+/// an access token, and has a [capacity](Self::with_capacity): when it is full, it forgets the
+/// older half of its entries and treats the tokens that they may concern as expired, whosever they
+/// are, so that clients refresh once.
 #[derive(Clone)]
 pub struct Revocations {
     shared: Arc<Shared>,
@@ -256,10 +256,10 @@ impl Revocations {
         }
     }
 
-    /// Refuses further tokens that a store has told of, perhaps not for the first time.
+    /// Takes in a revocation that a store has returned, perhaps not for the first time.
     pub(super) fn learn(&self, revocation: &Revocation) {
         let is_of_all = matches!(revocation.tokens, RevokedTokens::All { .. });
-        // Those that were forgotten would fill the set again.
+        // Revocations that were forgotten would fill the set again.
         if is_of_all || !self.shared.floor.covers(revocation) {
             self.insert(revocation);
         }
@@ -304,8 +304,8 @@ impl Revocations {
         users.retain(|_, cutoff| cutoff.expires_at > now);
     }
 
-    /// Keeps the memory bounded and every revoked token refused, at the price of a refresh for
-    /// others: forgets the older half of the entries.
+    /// Forgets the older half of the entries: memory stays bounded and every revoked token refused,
+    /// at the price of a refresh for other clients.
     fn make_room(&self, now: Timestamp) {
         self.prune(now);
         if self.len() < self.shared.capacity.get() {
@@ -326,7 +326,8 @@ impl Revocations {
         if refused_so_far + QUIET < now {
             tracing::warn!(
                 capacity = self.shared.capacity,
-                "more was revoked than is remembered: access tokens from before are to be refreshed"
+                "the set of revocations is full, so that clients must refresh once: raise its \
+                 capacity if this happens often"
             );
         }
         sessions.retain(|_, expires_at| *expires_at > end);

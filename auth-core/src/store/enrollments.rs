@@ -15,9 +15,10 @@ use crate::{EmailAddress, PasswordHash, Timestamp, UserId, Username};
 /// An enrollment is no user: nobody logs in with it, and it reserves neither a name nor an address.
 #[async_trait]
 pub trait EnrollmentStore: fmt::Debug + Send + Sync + 'static {
-    /// Notes an enrollment where it [belongs among](Enrollee::place_among) the others of its address,
-    /// with the mail and the event; these also if there is no place for it. Of many calls at once no
-    /// more enrollments stay than one after the other would.
+    /// Records an enrollment at its [place among](Enrollee::place_among) the others of its address,
+    /// with the mail and the event. The mail and the event are recorded even if there is no place
+    /// for the enrollment. Calls at the same time leave no more enrollments than the same calls one
+    /// after the other.
     ///
     /// It asks nothing about users, so that it costs the same whether or not one has the address.
     ///
@@ -46,7 +47,7 @@ pub trait EnrollmentStore: fmt::Debug + Send + Sync + 'static {
     async fn find_enrollments_of(&self, email: &EmailAddress) -> Result<Vec<Enrollee>, StoreError>;
 
     /// Creates the user and the event, forgets the password hash of the enrollment and removes the
-    /// others of its address; returns whether it did. It does so once.
+    /// other enrollments of its address; returns whether it did. Of many calls, one does.
     ///
     /// # Errors
     ///
@@ -170,13 +171,13 @@ impl Enrollee {
 
     /// Where a new enrollment belongs among those that the store has of its address.
     ///
-    /// The rule is here, so that every store decides alike; a store sees to it that nobody else
-    /// changes them meanwhile. An invitation takes the place of the earlier one. A sign-up takes that
-    /// of the earlier one of its source; else it stands next to the others, as long as there are fewer
-    /// than [`MAX_SIGN_UPS`](Self::MAX_SIGN_UPS); else it takes the place of one that is not pending,
-    /// or of the oldest, unless that was begun less than
-    /// [`KEEPS_PLACE_FOR`](Self::KEEPS_PLACE_FOR) ago: strangers cannot push out what somebody has
-    /// just signed up for.
+    /// The rule is here, so that all stores decide alike; the store must see to it that nobody else
+    /// changes the others meanwhile. An invitation replaces the earlier one. A sign-up replaces the
+    /// earlier one of its source. If there is none, it is kept next to the others, as long as there
+    /// are fewer than [`MAX_SIGN_UPS`](Self::MAX_SIGN_UPS). After that, it replaces one that is not
+    /// pending, or else the oldest. If the oldest was begun less than
+    /// [`KEEPS_PLACE_FOR`](Self::KEEPS_PLACE_FOR) ago, there is no place: strangers cannot push out
+    /// what somebody has just signed up for.
     pub fn place_among(&self, others: &[Self]) -> Placement {
         let source = self.origin.source();
         if let Some(same) = others.iter().find(|other| other.origin.source() == source) {
@@ -223,7 +224,7 @@ pub enum EnrollmentOrigin {
         username: Username,
         /// The hash of the password; an unusable one when the enrollment is completed.
         password_hash: PasswordHash,
-        /// From where.
+        /// The source of the sign-up, which stands for its client.
         source: SignUpSource,
     },
     /// An administrator invited the address.
@@ -247,7 +248,7 @@ impl EnrollmentOrigin {
         }
     }
 
-    /// From where somebody signed up.
+    /// The source of a sign-up; an invitation has none.
     #[must_use]
     pub const fn source(&self) -> Option<SignUpSource> {
         match self {

@@ -91,10 +91,10 @@ pub trait Store:
     /// [`StoreError::Unavailable`] if it does not.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Reads the database's clock, by which all nodes go; `None` if there is none to read, since
-    /// all nodes are on the database's machine, or since their clocks are known to agree.
+    /// Reads the database's clock, by which all nodes go. Returns `None`, as it does by default, if
+    /// they need none: all nodes are on the database's machine, or their clocks are known to agree.
     ///
-    /// The feed of revocations tells the same with its news
+    /// The feed of revocations returns such a reading with its news
     /// ([`RevocationNews::with_clock_reading`]).
     ///
     /// # Errors
@@ -299,8 +299,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// seen.
     ///
     /// The only act that need not be durable when it returns: a crash of the database may lose it,
-    /// and [`follow_session`](Self::follow_session) makes up for it. What is acknowledged later
-    /// makes it durable, too: a revocation never outlives the rotations before it.
+    /// and [`follow_session`](Self::follow_session) makes up for that. A later act that is durable
+    /// makes it durable, too: no crash keeps a revocation and loses a rotation before it.
     ///
     /// # Errors
     ///

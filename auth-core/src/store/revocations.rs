@@ -74,7 +74,7 @@ impl RevocationNews {
         }
     }
 
-    /// Tells too what the database's clock showed, for the node to set its own by.
+    /// Adds what the database's clock showed, by which the node corrects its own.
     #[must_use]
     pub const fn with_clock_reading(mut self, reading: ClockReading) -> Self {
         self.clock_reading = Some(reading);

@@ -70,7 +70,7 @@ pub struct TryBudget {
     pub tries: u32,
     /// How long tries count.
     pub window: Duration,
-    /// For how long it must be quiet after a block before the block is forgotten.
+    /// How long there must be no try after a block before the block is forgotten.
     pub quiet: Duration,
     /// How long the first block lasts; each further one twice as long.
     pub first_block: Duration,

@@ -42,17 +42,17 @@ impl ThrottleKeys {
         self.key(&["mails", kind.as_str(), email.key()])
     }
 
-    /// Those that who signs up from there lets us write.
+    /// The mails that sign-ups from this source make us write.
     pub(crate) fn mails_from(&self, source: SignUpSource) -> ThrottleKey {
         self.key(&["mails of sign-ups", &source.as_uuid().to_string()])
     }
 
-    /// What somebody signed up for, whose password is tried.
+    /// The sign-up whose password is tried.
     pub(crate) fn sign_up(&self, id: EnrollmentId) -> ThrottleKey {
         self.key(&["sign-up", &id.to_string()])
     }
 
-    /// Who signs up with this address, by the subscriber's network if that is known.
+    /// Stands for the subscriber who signs up with this address; all unknown subscribers are one.
     pub(crate) fn sign_up_source(
         &self,
         email: &EmailAddress,

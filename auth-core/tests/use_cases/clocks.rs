@@ -99,7 +99,7 @@ async fn fault_b7a_a_token_logged_out_through_a_node_whose_clock_is_wrong_stays_
     .await;
 }
 
-/// While one of the clocks is wrong, nobody knows what is old.
+/// While one of the clocks is wrong, it is unknown which rows are old.
 #[tokio::test]
 async fn fault_b7a_a_node_that_is_far_from_the_databases_clock_removes_nothing() {
     let (_database, right, wrong, _) = nodes(5 * MINUTE).await;

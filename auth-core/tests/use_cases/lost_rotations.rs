@@ -1,4 +1,4 @@
-//! What a database loses that need not flush rotations, and that no client notices (S7.6).
+//! A database that does not flush rotations may lose them, and no client notices (S7.6).
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -255,7 +255,7 @@ async fn s7_7_a_poll_finds_what_was_recorded_long_before_it_was_committed() {
     assert_eq!(told(feed.as_mut()).await.len(), 1);
 }
 
-/// What was removed as expired while the clock was ahead counts again.
+/// Revocations that had expired while the clock was ahead count again.
 #[tokio::test]
 async fn fault_b7a_a_feed_tells_all_again_when_the_databases_clock_is_set_back() {
     let (_, database) = support::postgres().await;

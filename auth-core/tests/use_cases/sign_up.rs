@@ -350,8 +350,8 @@ async fn s5_8_strangers_cannot_drown_an_address_in_mail(store: Arc<dyn Store>) {
     assert_eq!(mails(&world).await.len(), 1, "nobody else is concerned");
 }
 
-/// Who knows the mailbox and the password gets the account, whoever signed up first: the others who
-/// did are refused, and what they chose has become nobody's.
+/// A client that knows the mailbox and the password gets the account, whoever signed up first. The
+/// others are refused, and nobody has the names that they chose.
 async fn fault_c3_only_the_owner_of_mailbox_and_password_gets_the_account(store: Arc<dyn Store>) {
     let world = open_world(store);
     for (index, first) in ["alice", "mallory"].into_iter().enumerate() {

@@ -189,7 +189,7 @@ pub(super) async fn note_keys(engine: &Engine) -> Result<(), CommandError> {
     }
 }
 
-/// Goes by the database's clock from the first request on, unless the database is away.
+/// Reads the database's clock before the first request, unless the database is away.
 async fn set_clock(engine: &Engine) -> Result<(), CommandError> {
     match engine.set_clock().await {
         // The follower does it as soon as it can, and says what is wrong.

@@ -74,7 +74,8 @@ async fn s19_2_a_database_that_hangs_stops_or_waits_for_a_standby_is_answered_50
     }
 }
 
-/// The rotations of a while are gone, be they acknowledged while a synchronous standby was away.
+/// The new primary lacks rotations that were acknowledged while the standby was cut off, a
+/// synchronous one included.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s7_6_a_failover_that_loses_rotations_loses_no_session() {
     for replication in [Replication::Synchronous, Replication::Asynchronous] {

@@ -10,7 +10,7 @@ use crate::harness::site::{Rotation, Site};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Both databases are spoken of in one sentence.
+/// The message is the same for both databases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_a11_tables_of_a_newer_version_are_refused_by_name() {
     for site in [
@@ -31,7 +31,7 @@ async fn fault_a11_tables_of_a_newer_version_are_refused_by_name() {
     }
 }
 
-/// As where the server's role lacks a right.
+/// For example, if the server's role lacks a right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_a17_a_step_of_housekeeping_that_fails_keeps_none_of_the_others_from_it() {
     let site = Site::on_postgres(Rotation::Off).await;

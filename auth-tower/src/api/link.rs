@@ -25,7 +25,7 @@ use crate::response;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     VerifyEmail,
-    /// At the same path: the token tells them apart.
+    /// At the same path as `VerifyEmail`: the token tells the two apart.
     ConfirmSignUp,
     AcceptInvitation,
     ResetPassword,
@@ -78,7 +78,7 @@ impl AuthApi {
         }
     }
 
-    /// What the link with this token is for: that of a sign-up leads to the path of the others.
+    /// The kind of the link with this token: a sign-up is completed at the path of `VerifyEmail`.
     fn link_with(&self, link: Link, token: &str) -> Link {
         let is_sign_up = |enrollment: &Arc<dyn Enrollment>| enrollment.is_sign_up_link(token);
         if link == Link::VerifyEmail && self.enrollment.as_ref().is_some_and(is_sign_up) {
@@ -193,7 +193,7 @@ impl AuthApi {
         match (link, press.password) {
             (Link::VerifyEmail, _) => self.auth.verify_email(token, context).await?,
             (Link::ConfirmSignUp, Some(password)) => {
-                // It costs a hash, which only the token tells.
+                // It costs a hash; only the token shows that.
                 self.spend(Limited::LogIn, context)?;
                 let enrollment = self.enrollment()?;
                 enrollment

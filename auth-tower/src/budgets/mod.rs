@@ -2,8 +2,9 @@
 //!
 //! A budget is so many requests at once, and one more after each interval (GCRA, a leaky bucket).
 //! Every client [network](auth_core::ClientNetwork), an IPv4 address or a /64 of IPv6, has one of
-//! each kind. A request beyond it is answered with 429 `too_many_attempts` and `Retry-After`, before
-//! its body is read or the service asked; that a request completes a sign-up only its body tells:
+//! each kind. A request beyond it is answered with 429 `too_many_attempts` and `Retry-After`,
+//! before its body is read or the service is asked. Only a request that completes a sign-up is
+//! counted as one after its body was read, since the token in it shows what it is:
 //!
 //! | budget | at once | then one every |
 //! |---|---|---|

@@ -27,8 +27,8 @@ use crate::store::{OutboxStore, StoreError};
 /// for good, or after as many tries as fit into about three days; it then stays in the outbox for
 /// the operator.
 ///
-/// A crash loses no mail: one that was being sent is sent again, if need be a second time, with the
-/// same [`id`](super::Mail::id) and links that are good in both copies.
+/// A crash loses no mail: a mail that was being sent is sent again, even if that makes a second
+/// copy. Both copies have the same [`id`](super::Mail::id), and the links of both work.
 #[derive(Debug)]
 pub struct MailWorker {
     desk: Desk,

@@ -68,9 +68,9 @@ impl EnrollmentStore for PostgresStore {
     }
 }
 
-/// The rows that compete with it are locked, and never replaced by others, so that whoever waits for
-/// one reads what it has become. A slot that somebody else has taken meanwhile is found out by its key:
-/// then the rows are read again.
+/// Locks the rows that compete with the enrollment. Rows are updated in place, so that a call that
+/// waits for one reads what it has become. If another call has taken the slot meanwhile, the key
+/// conflicts, and the rows are read again.
 async fn begin(
     connection: &mut PgConnection,
     enrollment: &Enrollee,
@@ -83,7 +83,7 @@ async fn begin(
     Ok(End::Commit(()))
 }
 
-/// Returns whether the enrollment is where it belongs.
+/// Returns `false` if another call has taken the slot meanwhile.
 async fn put(connection: &mut PgConnection, enrollment: &Enrollee) -> Result<bool, Error> {
     let rows = sqlx::query(
         "SELECT slot, email_key, id, email, username, username_canonical, password_hash, source,

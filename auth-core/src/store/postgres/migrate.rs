@@ -130,7 +130,7 @@ impl PostgresStore {
         outcome.map_err(|failure| stored::migration_error(failure, error::store_error))
     }
 
-    /// Where there is no other connection to be had, nobody knows.
+    /// Answers no if it cannot open the connections to find out.
     async fn is_passed_around(&self) -> bool {
         let options = self.pool.connect_options();
         matches!(connection::is_passed_around(&options).await, Ok(true))

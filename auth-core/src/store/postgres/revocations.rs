@@ -167,7 +167,8 @@ impl Feed {
         let (reading, revocations) = timeout(patience, poll)
             .await
             .unwrap_or_else(|_| Err(connection::late("the database did not answer in time")))?;
-        // After a clock that was ahead, the time since the last poll tells nothing.
+        // If the clock was ahead and was set back, the time of the last poll says nothing: read
+        // everything again.
         let was_ahead = self.polled_at.is_some_and(|before| reading.time < before);
         self.polls = if was_ahead {
             0

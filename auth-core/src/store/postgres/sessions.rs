@@ -366,10 +366,11 @@ async fn select_live(
 
 /// Moves a session on to a generation.
 ///
-/// In the form `unflushed` the commit does not wait for the disk, nor for a standby: if it is lost,
-/// the session follows its token. The setting lasts as long as the transaction, in which this
-/// statement must be the only one that writes. It is read at the commit, so that it may be set
-/// while the statement runs; a common table expression runs only where it is read.
+/// In the form `unflushed` the commit does not wait for the disk, nor for a standby: if the
+/// rotation is lost, the session follows its token. The setting lasts as long as the transaction,
+/// in which this statement must be the only one that writes. PostgreSQL reads the setting at the
+/// commit, so that the statement itself can set it. A common table expression runs only if it is
+/// read.
 macro_rules! move_statement {
     (flushed) => {
         move_statement!("", "")

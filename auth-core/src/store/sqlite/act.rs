@@ -58,9 +58,9 @@ impl SqliteStore {
         run_to_end(limited(transact(held, arguments, act))).await
     }
 
-    /// As [`transact`](Self::transact), but a commit that has been answered may be lost with the
-    /// machine (not with the process), until the next one of the other kind: for what can be
-    /// replayed from elsewhere, and for nothing else.
+    /// As [`transact`](Self::transact), but the commit does not wait for the disk: it may be lost
+    /// if the machine fails (not if the process does) before the next commit that waits. Only for
+    /// what can be replayed from elsewhere.
     pub(super) async fn transact_unflushed<A, T>(
         &self,
         arguments: A,
@@ -113,7 +113,8 @@ async fn transact<A, T>(mut held: Held, arguments: A, act: Act<A, End<T>>) -> sq
     outcome
 }
 
-/// The connection commits to the disk before and afterwards, or is closed.
+/// Before and afterwards the connection's commits wait for the disk; if that cannot be restored,
+/// the connection is closed.
 async fn transact_unflushed<A, T>(
     mut held: Held,
     arguments: A,

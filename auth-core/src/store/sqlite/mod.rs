@@ -113,7 +113,7 @@ impl Store for SqliteStore {
     }
 
     async fn read_clock(&self) -> Result<Option<ClockReading>, StoreError> {
-        // Whoever opens the file is on this machine, and has its clock.
+        // Every process that opens the file is on this machine, and has its clock.
         Ok(None)
     }
 }

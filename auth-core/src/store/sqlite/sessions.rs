@@ -153,8 +153,8 @@ pub(super) const SHARED_COMMITS: Limits = Limits {
     queue: Duration::from_secs(10),
 };
 
-/// Rotations, of which one transaction serves those that come at the same time. It holds nothing
-/// else: a session whose rotation is lost follows its token.
+/// Rotations: those that come at the same time share a transaction. It holds nothing else, since
+/// its commit may be lost: then the sessions follow their tokens.
 pub(super) type Rotations = Batches<SqliteStore, SessionRotation, Option<Session>>;
 
 pub(super) fn rotations() -> Arc<Rotations> {

@@ -183,10 +183,11 @@ struct VerifiedClaims {
 }
 
 impl AccessTokenVerifier {
-    /// How far clocks may be apart by default.
+    /// How far apart clocks may be by default.
     pub const LEEWAY: Duration = Duration::from_secs(5);
 
-    /// How far clocks may be apart at most: for so much longer a token that has expired is good.
+    /// How far apart clocks may be at most. With a leeway, a token is accepted for that much longer
+    /// after it has expired.
     pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
     /// Makes a verifier of the tokens that `issuer` issues for `audience`. Where the two differ and
@@ -333,9 +334,9 @@ impl AccessTokenVerifier {
     }
 }
 
-/// The leeway of clocks is longer than [`AccessTokenVerifier::MAX_LEEWAY`].
+/// The clock leeway is longer than [`AccessTokenVerifier::MAX_LEEWAY`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("clocks must not be taken to be more than 60 seconds apart")]
+#[error("the clock leeway must not be longer than 60 seconds")]
 pub struct LeewayTooLong;
 
 impl fmt::Debug for AccessTokenVerifier {

@@ -15,8 +15,8 @@ use super::{NOW, begin_session, create_alice, event};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Notes by which setting each transaction commits that changes a session or the audit trail:
-/// deferred triggers are the last that a transaction does.
+/// Notes the setting with which each transaction commits that changes a session or the audit trail:
+/// deferred triggers are the last thing that a transaction does.
 const NOTE: &str = "
     CREATE TABLE noted (number serial, what text, setting text);
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

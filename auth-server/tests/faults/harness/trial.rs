@@ -300,7 +300,7 @@ impl<'a> Trial<'a> {
             }
         }
         let mut balance = self.ledger.settle(&self.settled_at, 0).await;
-        // Of a rotation it is promised that its token is good.
+        // A rotation may be lost, but its token must work.
         balance
             .lost
             .retain(|entry| entry.act.kind() != Kind::Rotation);
