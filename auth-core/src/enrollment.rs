@@ -19,7 +19,7 @@ use crate::{Administrator, AuthError, Login, Password, Registration, RequestCont
 ///     RequestContext, TakenNames,
 /// };
 ///
-/// Lets everybody sign up.
+/// /// Lets everybody sign up.
 /// fn open(builder: EngineBuilder) -> EngineBuilder {
 ///     let taken_names = TakenNames::Told;
 ///     builder.with_registration(RegistrationMode::Open { taken_names })
