@@ -68,7 +68,7 @@ impl Housekeeper {
     }
 
     /// Makes the housekeeper remove nothing while the node's clock is far from the database's.
-    pub(crate) fn minding(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
+    pub(crate) fn with_database_clock(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
         self.database_clock = clock;
         self
     }

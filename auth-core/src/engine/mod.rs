@@ -143,7 +143,7 @@ impl Engine {
             self.inner.revocations.clone(),
             Arc::clone(&self.inner.clock),
         )
-        .setting(self.inner.database_clock.clone())
+        .with_database_clock(self.inner.database_clock.clone())
     }
 
     /// Reads the database's clock, and goes by it from then on. The
@@ -187,7 +187,7 @@ impl Engine {
             self.inner.retention,
             self.inner.links.lifetimes(),
         )
-        .minding(self.inner.database_clock.clone())
+        .with_database_clock(self.inner.database_clock.clone())
     }
 
     /// A worker that delivers the mails that this engine owes; run one on each node.

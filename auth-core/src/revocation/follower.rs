@@ -38,7 +38,7 @@ impl RevocationFollower {
     }
 
     /// Corrects this clock by the store's readings of the database's.
-    pub(crate) fn setting(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
+    pub(crate) fn with_database_clock(mut self, clock: Option<Arc<DatabaseClock>>) -> Self {
         self.database_clock = clock;
         self
     }

@@ -224,7 +224,7 @@ pub enum EnrollmentOrigin {
         username: Username,
         /// The hash of the password; an unusable one when the enrollment is completed.
         password_hash: PasswordHash,
-        /// The source of the sign-up, which stands for its client.
+        /// From which client the sign-up came.
         source: SignUpSource,
     },
     /// An administrator invited the address.

@@ -94,7 +94,7 @@ async fn fault_c7_a_mail_that_is_sent_again_has_the_same_message_id_and_both_lin
     assert_eq!(again.unwrap_err().code(), "link_used");
 }
 
-/// What is no copy is another mail.
+/// A new mail, unlike a copy, has an id of its own.
 #[tokio::test]
 async fn fault_c7_two_mails_have_two_message_ids() {
     let server = Listener::start(Tls::Never, []).await;

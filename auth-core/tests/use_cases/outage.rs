@@ -260,7 +260,7 @@ async fn s7_7_a_poll_finds_what_was_recorded_long_before_it_was_committed() {
 async fn fault_b7a_a_feed_tells_all_again_when_the_databases_clock_is_set_back() {
     let (_, database) = support::postgres().await;
     let mut clock = PgConnection::connect(database.url()).await.unwrap();
-    // What stands in `public` is found before what is built in.
+    // The function in `public` is found before the built-in one.
     let shadow = "DO $$ BEGIN
         EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database());
     END $$";
